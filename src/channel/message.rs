@@ -1,0 +1,75 @@
+//! A message that was published, as subscribers see it.
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use crate::{protocol::Frame, session::ServerSession};
+
+/// A published message, as a server-side [`Subscription`](super::Subscription) yields it. Cheap to clone.
+///
+/// Its data is the JSON that the publisher sent, parsed only when [`data`](Self::data) is called.
+#[derive(Clone, Debug)]
+pub struct Message {
+    frame: Frame,
+    sender: Option<ServerSession>,
+}
+
+impl Message {
+    pub(crate) const fn new(frame: Frame, sender: Option<ServerSession>) -> Self {
+        Self { frame, sender }
+    }
+
+    /// The channel that the message was published on, without a trailing slash.
+    #[must_use]
+    pub fn channel(&self) -> &str {
+        let channel = self.frame.channel();
+        channel.strip_suffix('/').unwrap_or(channel)
+    }
+
+    /// The data, parsed into `T`.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`] if the data is not a `T`.
+    pub fn data<T: DeserializeOwned>(&self) -> Result<T, DataError> {
+        serde_json::from_str(self.raw_data()).map_err(DataError)
+    }
+
+    /// The data as JSON text.
+    #[must_use]
+    pub fn raw_data(&self) -> &str {
+        self.frame.data()
+    }
+
+    /// The session that published it; `None` if the application did.
+    #[must_use]
+    pub const fn sender(&self) -> Option<&ServerSession> {
+        self.sender.as_ref()
+    }
+
+    pub(crate) const fn json(&self) -> &Bytes {
+        self.frame.json()
+    }
+
+    pub(crate) fn is_service(&self) -> bool {
+        self.channel().starts_with("/service/")
+    }
+}
+
+/// The data of a [`Message`] is not of the type that was asked for.
+#[derive(Debug)]
+pub struct DataError(serde_json::Error);
+
+impl fmt::Display for DataError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the message's data does not fit: {}", self.0)
+    }
+}
+
+impl std::error::Error for DataError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}

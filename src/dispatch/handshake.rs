@@ -1,0 +1,78 @@
+//! `/meta/handshake`: a new session.
+
+use std::{borrow::Cow, time::Duration};
+
+use super::{Exchange, HANDSHAKE};
+use crate::{
+    protocol::{Advice, BayeuxError, BrowserId, Denied, Inbound, Reconnect, Reply, VERSION},
+    server::BrowserBinding,
+    session::Origin,
+};
+
+/// The shortest pause that a client is told to make after a refused handshake: one at once would be a storm.
+const REFUSED_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Makes a session and says which cookie to set, if one is to be set. Version, connection types and an old `clientId`
+/// are not looked at, as in CometD: clients in the field send anything there.
+pub(super) fn handshake<'m>(exchange: &Exchange<'_>, message: &Inbound<'m>) -> (Reply<'m>, Option<BrowserId>) {
+    let id = match message.id() {
+        Ok(id) => id,
+        Err(error) => {
+            let advice = exchange.handshake_advice(Reconnect::None, exchange.state.config.interval);
+            return (exchange.refuse(None, &error.into(), advice), None);
+        }
+    };
+    if exchange.state.hub.is_draining() {
+        let pause = REFUSED_INTERVAL.saturating_add(exchange.state.jitter());
+        let advice = exchange.handshake_advice(Reconnect::Handshake, pause);
+        return (exchange.refuse(id, &BayeuxError::HandshakeDenied.into(), advice), None);
+    }
+    let origin = exchange.origin();
+    let session = exchange.state.add_session(origin, exchange.request);
+    let reply = Reply {
+        id,
+        channel: Some(Cow::Borrowed(HANDSHAKE)),
+        successful: true,
+        client_id: Some(session.id),
+        version: Some(VERSION),
+        minimum_version: Some(VERSION),
+        supported_connection_types: Some(exchange.connection_types),
+        advice: Some(exchange.handshake_advice(Reconnect::Retry, exchange.state.config.interval)),
+        ..Reply::default()
+    };
+    let new_browser = origin.filter(|origin| !origin.returned).map(|origin| origin.browser);
+    (reply, new_browser)
+}
+
+impl Exchange<'_> {
+    /// The browser that the session will belong to: the one the client says it is, or a new one.
+    fn origin(&self) -> Option<Origin> {
+        if self.state.config.browser_binding == BrowserBinding::Off {
+            return None;
+        }
+        let brought = self.cookies.ids.first().copied();
+        Some(Origin {
+            browser: brought.unwrap_or_else(BrowserId::generate),
+            returned: brought.is_some(),
+        })
+    }
+
+    fn handshake_advice(&self, reconnect: Reconnect, interval: Duration) -> Advice {
+        Advice::new(reconnect, interval, self.state.config.timeout)
+    }
+
+    fn refuse<'m>(
+        &self,
+        id: Option<&'m serde_json::value::RawValue>,
+        denied: &Denied<'_>,
+        advice: Advice,
+    ) -> Reply<'m> {
+        Reply {
+            id,
+            channel: Some(Cow::Borrowed(HANDSHAKE)),
+            error: Some(Cow::Owned(self.state.config.error_texts.text(denied).into_owned())),
+            advice: Some(advice),
+            ..Reply::default()
+        }
+    }
+}

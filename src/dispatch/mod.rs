@@ -1,0 +1,207 @@
+//! What each message does: one file, one function from message to reply for each kind. Knows Bayeux, not HTTP.
+
+mod connect;
+mod disconnect;
+mod handshake;
+mod publish;
+mod subscribe;
+mod unsubscribe;
+
+use std::{borrow::Cow, sync::Arc};
+
+use http::request::Parts;
+
+pub(crate) use connect::{ConnectReply, PendingConnect};
+
+use crate::{
+    protocol::{Advice, BayeuxError, BrowserId, Denied, Inbound, Reconnect, Reply, normalise},
+    server::{BrowserBinding, State},
+    session::{ServerSession, Session},
+};
+
+const HANDSHAKE: &str = "/meta/handshake";
+const CONNECT: &str = "/meta/connect";
+const SUBSCRIBE: &str = "/meta/subscribe";
+const UNSUBSCRIBE: &str = "/meta/unsubscribe";
+const DISCONNECT: &str = "/meta/disconnect";
+
+/// What the messages of one request share.
+pub(crate) struct Exchange<'a> {
+    pub(crate) state: &'a State,
+    pub(crate) request: &'a Arc<Parts>,
+    pub(crate) cookies: &'a BrowserCookies,
+    /// The names that the handshake reply offers.
+    pub(crate) connection_types: &'static [&'static str],
+}
+
+/// The browser cookies of one request. There may be several of the name, set for different paths.
+#[derive(Debug, Default)]
+pub(crate) struct BrowserCookies {
+    pub(crate) ids: Vec<BrowserId>,
+    /// Whether there is one that this server can't have set.
+    pub(crate) foreign: bool,
+}
+
+/// What a request leads to.
+#[derive(Debug, Default)]
+pub(crate) struct Dispatched {
+    /// Replies in request order, as JSON objects with commas between them.
+    pub(crate) replies: Vec<u8>,
+    /// Connects that are yet to be answered.
+    pub(crate) connects: Vec<PendingConnect>,
+    /// The cookie to set.
+    pub(crate) new_browser: Option<BrowserId>,
+}
+
+enum Outcome<'m> {
+    Reply(Reply<'m>),
+    Connect(PendingConnect),
+}
+
+/// Processes the messages of one request in their order. A handshake makes the others void, because the spec has them
+/// ignored and clients expect its reply alone.
+pub(crate) fn dispatch(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) -> Dispatched {
+    let mut dispatched = Dispatched::default();
+    if let Some(message) = messages.iter().find(|message| is_handshake(message)) {
+        let (reply, new_browser) = handshake::handshake(exchange, message);
+        dispatched.new_browser = new_browser;
+        dispatched.push(&reply);
+        return dispatched;
+    }
+    for message in messages {
+        match exchange.process(message) {
+            Outcome::Reply(reply) => dispatched.push(&reply),
+            Outcome::Connect(connect) => dispatched.connects.push(connect),
+        }
+    }
+    dispatched
+}
+
+fn is_handshake(message: &Inbound<'_>) -> bool {
+    message.channel().is_ok_and(|channel| channel == HANDSHAKE)
+}
+
+impl Dispatched {
+    pub(crate) fn push(&mut self, reply: &Reply<'_>) {
+        if !self.replies.is_empty() {
+            self.replies.push(b',');
+        }
+        let start = self.replies.len();
+        if serde_json::to_writer(&mut self.replies, reply).is_err() {
+            // Strings, numbers and raw JSON can't fail to serialise; half a reply would spoil the whole answer.
+            self.replies.truncate(start);
+            self.replies.extend_from_slice(b"{\"successful\":false}");
+        }
+    }
+}
+
+impl Exchange<'_> {
+    fn process<'m>(&self, message: &Inbound<'m>) -> Outcome<'m> {
+        let channel = match message.channel() {
+            Ok(channel) => channel,
+            Err(error) => return Outcome::Reply(self.fail(message, None, &error.into())),
+        };
+        match self.route(message, &channel) {
+            Ok(outcome) => outcome,
+            Err(denied) => Outcome::Reply(self.fail(message, Some(channel), &denied)),
+        }
+    }
+
+    /// Meta channels are told by their exact name: a prefix or a normalised form would open a way round whatever
+    /// compares names.
+    fn route<'m>(&self, message: &Inbound<'m>, channel: &Cow<'m, str>) -> Result<Outcome<'m>, Denied<'m>> {
+        let id = message.id()?;
+        let name = normalise(channel).map_err(|_| Denied::on_channel(BayeuxError::ChannelInvalid, channel.clone()))?;
+        if channel == CONNECT {
+            return connect::connect(self, message, id).map(Outcome::Connect);
+        }
+        let session = self.session(message)?;
+        let subscription = match &**channel {
+            SUBSCRIBE => Some(subscribe::subscribe(self, message, &session)?),
+            UNSUBSCRIBE => Some(unsubscribe::unsubscribe(self, message, &session)?),
+            DISCONNECT => {
+                disconnect::disconnect(self, &session);
+                None
+            }
+            _ => {
+                publish::publish(self, message, session, channel, name)?;
+                None
+            }
+        };
+        Ok(Outcome::Reply(Reply {
+            id,
+            channel: Some(channel.clone()),
+            successful: true,
+            subscription,
+            ..Reply::default()
+        }))
+    }
+
+    /// The session that a message names and may use; its sign of life.
+    fn session<'m>(&self, message: &Inbound<'m>) -> Result<Arc<Session>, Denied<'m>> {
+        self.find(message)
+            .filter(|session| session.is_open())
+            .ok_or_else(|| unknown(message))
+    }
+
+    /// As [`session`](Self::session), or one that has ended and has a farewell to be fetched.
+    fn find(&self, message: &Inbound<'_>) -> Option<Arc<Session>> {
+        let id = message.client_id()?.parse().ok()?;
+        let session = self.state.session_or_farewell(&id)?;
+        self.cookie_permits(&session).then(|| {
+            session.touch();
+            session
+        })
+    }
+
+    fn cookie_permits(&self, session: &Session) -> bool {
+        let binding = self.state.config.browser_binding;
+        let Some(expected) = session.browser().filter(|_| binding != BrowserBinding::Off) else {
+            return true;
+        };
+        if self.cookies.ids.contains(&expected) {
+            session.bind();
+            return true;
+        }
+        let brought_none = self.cookies.ids.is_empty() && !self.cookies.foreign;
+        brought_none && binding == BrowserBinding::OnFirstUse && !session.is_bound()
+    }
+
+    /// The reply to a message that failed: whatever of it can be echoed is.
+    fn fail<'m>(&self, message: &Inbound<'m>, channel: Option<Cow<'m, str>>, denied: &Denied<'_>) -> Reply<'m> {
+        let (advice, subscription) = match channel.as_deref() {
+            Some(CONNECT) => (Some(self.connect_advice(denied.error)), None),
+            Some(SUBSCRIBE | UNSUBSCRIBE) => (None, message.subscription_echo()),
+            _ => (None, None),
+        };
+        Reply {
+            id: message.id().ok().flatten(),
+            channel,
+            error: Some(Cow::Owned(self.state.config.error_texts.text(denied).into_owned())),
+            subscription,
+            advice,
+            ..Reply::default()
+        }
+    }
+
+    fn connect_advice(&self, error: BayeuxError) -> Advice {
+        let config = &self.state.config;
+        match error {
+            BayeuxError::SessionUnknown => unknown_session_advice(self.state),
+            _ => Advice::new(Reconnect::Retry, config.interval, config.timeout),
+        }
+    }
+
+    fn handle(session: &Arc<Session>) -> ServerSession {
+        ServerSession::new(Arc::clone(session))
+    }
+}
+
+fn unknown<'m>(message: &Inbound<'m>) -> Denied<'m> {
+    Denied::unknown_session(message.client_id().unwrap_or_default())
+}
+
+/// Start again, at once.
+fn unknown_session_advice(state: &State) -> Advice {
+    Advice::new(Reconnect::Handshake, std::time::Duration::ZERO, state.config.timeout)
+}

@@ -1,0 +1,52 @@
+//! `/meta/subscribe`: all of the channels, or none.
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use super::{CONNECT, DISCONNECT, Exchange, HANDSHAKE, SUBSCRIBE, UNSUBSCRIBE, unknown};
+use crate::{
+    event::Event,
+    protocol::{BayeuxError, ChannelName, Denied, Inbound},
+    server::NotSubscribed,
+    session::Session,
+};
+
+/// Subscribes the session and returns what the reply echoes. Service channels are accepted without effect: only the
+/// server hears them.
+pub(super) fn subscribe<'m>(
+    exchange: &Exchange<'_>,
+    message: &Inbound<'m>,
+    session: &Arc<Session>,
+) -> Result<&'m RawValue, Denied<'m>> {
+    let subscriptions = message.subscriptions()?;
+    if let Some(channel) = subscriptions.channels.iter().find(|channel| channel.is_meta()) {
+        return Err(refuse_meta(channel));
+    }
+    let mut channels = subscriptions.channels;
+    channels.retain(ChannelName::is_broadcast);
+    let added = exchange
+        .state
+        .subscribe(session, &channels)
+        .map_err(|refused| match refused {
+            NotSubscribed::SessionClosed => unknown(message),
+            NotSubscribed::TooMany => BayeuxError::SubscribeFailed.into(),
+        })?;
+    if !added.is_empty() {
+        exchange.state.emit(|| Event::Subscribed {
+            session: Exchange::handle(session),
+            channels: added,
+            request: Arc::clone(exchange.request),
+        });
+    }
+    Ok(subscriptions.echo)
+}
+
+/// CometD tells meta channels that exist from those that would have to be created.
+fn refuse_meta<'m>(channel: &ChannelName) -> Denied<'m> {
+    let error = match channel.as_str() {
+        HANDSHAKE | CONNECT | SUBSCRIBE | UNSUBSCRIBE | DISCONNECT => BayeuxError::SubscribeDenied,
+        _ => BayeuxError::CreateDenied,
+    };
+    Denied::by_policy(error, channel.to_string())
+}

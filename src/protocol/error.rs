@@ -1,0 +1,203 @@
+//! What a failed message is told, and in whose words.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+/// A failure that the protocol has a reply for.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum BayeuxError {
+    /// The message has no `channel`.
+    ChannelMissing,
+    /// `channel` is no valid channel name, or a pattern on a publish.
+    ChannelInvalid,
+    /// `id` is neither a string nor a number.
+    MessageIdInvalid,
+    /// `advice` is not an object of numbers.
+    AdviceInvalid,
+    /// `clientId` names no live session, or one of another browser.
+    SessionUnknown,
+    /// The server takes no new sessions.
+    HandshakeDenied,
+    /// `subscription` is absent or empty.
+    SubscriptionMissing,
+    /// `subscription` is no channel name or array of them.
+    SubscriptionInvalid,
+    /// The channel to subscribe to may not be created.
+    CreateDenied,
+    /// The channel may not be subscribed to.
+    SubscribeDenied,
+    /// The session has as many subscriptions as it may have.
+    SubscribeFailed,
+    /// The channel can't be unsubscribed from.
+    UnsubscribeFailed,
+    /// The channel to publish to may not be created.
+    ChannelCreateDenied,
+}
+
+/// The `error` texts in replies: CometD's by default, replaceable one by one.
+///
+/// A text is a template: `{reason}`, `{channel}` and `{client_id}` are filled in, empty where not known.
+///
+/// ```
+/// use tower_bayeux::{BayeuxError, BayeuxServer, ErrorTexts};
+///
+/// let texts = ErrorTexts::cometd().with(BayeuxError::SessionUnknown, "402:{client_id}:session_unknown");
+/// let bayeux = BayeuxServer::builder().error_texts(texts).build();
+/// ```
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ErrorTexts {
+    replaced: BTreeMap<BayeuxError, Cow<'static, str>>,
+}
+
+impl ErrorTexts {
+    /// The CometD server's wording, such as `402::session_unknown`.
+    #[must_use]
+    pub fn cometd() -> Self {
+        Self::default()
+    }
+
+    /// The Faye server's wording, such as `401:<clientId>:Unknown client`.
+    #[must_use]
+    pub fn faye() -> Self {
+        use BayeuxError as E;
+        [
+            (E::ChannelMissing, "402:channel:Missing required parameter"),
+            (E::ChannelInvalid, "405:{channel}:Invalid channel"),
+            (E::SessionUnknown, "401:{client_id}:Unknown client"),
+            (E::SubscriptionMissing, "402:subscription:Missing required parameter"),
+            (E::SubscriptionInvalid, "405:{channel}:Invalid channel"),
+            (E::CreateDenied, "403:{channel}:Forbidden channel"),
+            (E::SubscribeDenied, "403:{channel}:Forbidden channel"),
+            (E::UnsubscribeFailed, "403:{channel}:Forbidden channel"),
+            (E::ChannelCreateDenied, "403:{channel}:Forbidden channel"),
+        ]
+        .into_iter()
+        .fold(Self::default(), |texts, (error, text)| texts.with(error, text))
+    }
+
+    /// CometD's wording, but with `403::Unknown client`, the one text that Salesforce Streaming clients look for.
+    #[must_use]
+    pub fn salesforce() -> Self {
+        Self::default().with(BayeuxError::SessionUnknown, "403::Unknown client")
+    }
+
+    /// Replaces one text.
+    #[must_use]
+    pub fn with(mut self, error: BayeuxError, text: impl Into<Cow<'static, str>>) -> Self {
+        self.replaced.insert(error, text.into());
+        self
+    }
+
+    pub(crate) fn text(&self, denied: &Denied<'_>) -> Cow<'_, str> {
+        let template = self
+            .replaced
+            .get(&denied.error)
+            .map_or_else(|| cometd_text(denied.error), AsRef::as_ref);
+        if !template.contains('{') {
+            return Cow::Borrowed(template);
+        }
+        let context = &denied.context;
+        let filled = template
+            .replace("{reason}", context.reason)
+            .replace("{channel}", &context.channel)
+            .replace("{client_id}", &context.client_id);
+        Cow::Owned(filled)
+    }
+}
+
+/// The texts of the reference server (CometD 8.0).
+const fn cometd_text(error: BayeuxError) -> &'static str {
+    match error {
+        BayeuxError::ChannelMissing => "400::channel_missing",
+        BayeuxError::ChannelInvalid => "405::channel_invalid",
+        BayeuxError::MessageIdInvalid => "405::message_id_invalid",
+        BayeuxError::AdviceInvalid => "400::advice_invalid",
+        BayeuxError::SessionUnknown => "402::session_unknown",
+        BayeuxError::HandshakeDenied => "403::handshake_denied",
+        BayeuxError::SubscriptionMissing => "403::subscription_missing",
+        BayeuxError::SubscriptionInvalid => "403::subscription_invalid",
+        BayeuxError::CreateDenied => "403:{reason}:create_denied",
+        BayeuxError::SubscribeDenied => "403:{reason}:subscribe_denied",
+        BayeuxError::SubscribeFailed => "403::subscribe_failed",
+        BayeuxError::UnsubscribeFailed => "403::unsubscribe_failed",
+        BayeuxError::ChannelCreateDenied => "403:{reason}:channel_create_denied",
+    }
+}
+
+/// What an error text may mention.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ErrorContext<'a> {
+    pub(crate) reason: &'static str,
+    pub(crate) channel: Cow<'a, str>,
+    pub(crate) client_id: Cow<'a, str>,
+}
+
+/// An error on its way into a reply.
+#[derive(Clone, Debug)]
+pub(crate) struct Denied<'a> {
+    pub(crate) error: BayeuxError,
+    pub(crate) context: ErrorContext<'a>,
+}
+
+impl<'a> Denied<'a> {
+    /// Refused by what CometD calls its default security policy.
+    pub(crate) fn by_policy(error: BayeuxError, channel: impl Into<Cow<'a, str>>) -> Self {
+        Self {
+            error,
+            context: ErrorContext {
+                reason: "denied_by_security_policy",
+                channel: channel.into(),
+                ..ErrorContext::default()
+            },
+        }
+    }
+
+    pub(crate) fn on_channel(error: BayeuxError, channel: impl Into<Cow<'a, str>>) -> Self {
+        Self {
+            error,
+            context: ErrorContext {
+                channel: channel.into(),
+                ..ErrorContext::default()
+            },
+        }
+    }
+
+    pub(crate) fn unknown_session(client_id: impl Into<Cow<'a, str>>) -> Self {
+        Self {
+            error: BayeuxError::SessionUnknown,
+            context: ErrorContext {
+                client_id: client_id.into(),
+                ..ErrorContext::default()
+            },
+        }
+    }
+}
+
+impl From<BayeuxError> for Denied<'_> {
+    fn from(error: BayeuxError) -> Self {
+        Self {
+            error,
+            context: ErrorContext::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_are_filled_in() {
+        let unknown = Denied::unknown_session("abc");
+        assert_eq!(ErrorTexts::cometd().text(&unknown), "402::session_unknown");
+        assert_eq!(ErrorTexts::faye().text(&unknown), "401:abc:Unknown client");
+        assert_eq!(ErrorTexts::salesforce().text(&unknown), "403::Unknown client");
+
+        let denied = Denied::by_policy(BayeuxError::SubscribeDenied, "/meta/connect");
+        assert_eq!(
+            ErrorTexts::cometd().text(&denied),
+            "403:denied_by_security_policy:subscribe_denied"
+        );
+        assert_eq!(ErrorTexts::faye().text(&denied), "403:/meta/connect:Forbidden channel");
+    }
+}

@@ -1,0 +1,26 @@
+//! The Bayeux protocol as pure data: names, ids, messages, advice, errors. No I/O, no clock, no locks.
+//!
+//! Parse, don't validate: what leaves this module is known to be well formed.
+
+mod advice;
+mod channel_name;
+mod client_id;
+mod error;
+mod frame;
+mod message;
+mod reply;
+
+pub use advice::{Advice, Reconnect};
+pub use channel_name::{ChannelName, InvalidChannel};
+pub use client_id::{ClientId, InvalidClientId};
+pub use error::{BayeuxError, ErrorTexts};
+
+pub(crate) use channel_name::{normalise, prefixes};
+pub(crate) use client_id::BrowserId;
+pub(crate) use error::Denied;
+pub(crate) use frame::{FAREWELL, Frame};
+pub(crate) use message::{Inbound, ParseError, parse_text};
+pub(crate) use reply::Reply;
+
+/// The protocol version spoken, and the lowest one accepted.
+pub(crate) const VERSION: &str = "1.0";

@@ -1,0 +1,146 @@
+//! The builder of a server.
+
+use std::time::Duration;
+
+use super::{BayeuxServer, BrowserBinding, BrowserCookie, Config};
+use crate::{protocol::ErrorTexts, session::OverflowPolicy};
+
+/// Configures a [`BayeuxServer`]. Every setter names its default; [`Config`] lists them all.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use tower_bayeux::{BayeuxServer, OverflowPolicy};
+///
+/// let bayeux = BayeuxServer::builder()
+///     .timeout(Duration::from_secs(20))
+///     .max_queue_messages(500)
+///     .overflow(OverflowPolicy::DropOldest)
+///     .build();
+/// assert_eq!(bayeux.config().timeout, Duration::from_secs(20));
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct BayeuxBuilder {
+    config: Config,
+}
+
+impl BayeuxBuilder {
+    /// Makes the server. Needs no runtime; nothing is spawned before the first session.
+    #[must_use]
+    pub fn build(self) -> BayeuxServer {
+        BayeuxServer::with_config(self.config)
+    }
+
+    /// How long a `/meta/connect` is held when there is nothing to deliver. Default 30 s.
+    ///
+    /// Keep it below the idle timeouts of proxies in between. A client may ask for less by `advice.timeout`, not for
+    /// more.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.config.timeout = timeout;
+        self
+    }
+
+    /// The pause that clients are told to make between connects. Default 0, which is right for long-polling.
+    pub const fn interval(mut self, interval: Duration) -> Self {
+        self.config.interval = interval;
+        self
+    }
+
+    /// How long a client may stay away beyond `interval`, counted from the end of its last connect, before its session
+    /// expires. Default 30 s. Any message from the client is a sign of life.
+    pub const fn max_interval(mut self, max_interval: Duration) -> Self {
+        self.config.max_interval = max_interval;
+        self
+    }
+
+    /// The most messages that wait for one session. Default 4096.
+    pub const fn max_queue_messages(mut self, messages: usize) -> Self {
+        self.config.max_queue_messages = messages;
+        self
+    }
+
+    /// The most bytes that wait for one session. Default 8 MiB. One message always fits into an empty queue.
+    pub const fn max_queue_bytes(mut self, bytes: usize) -> Self {
+        self.config.max_queue_bytes = bytes;
+        self
+    }
+
+    /// What happens to a message that finds the queue full. Default [`OverflowPolicy::Disconnect`].
+    pub const fn overflow(mut self, policy: OverflowPolicy) -> Self {
+        self.config.overflow = policy;
+        self
+    }
+
+    /// The largest request body, in bytes. Default 1 MiB. A larger one is answered with 413.
+    pub const fn max_body_bytes(mut self, bytes: usize) -> Self {
+        self.config.max_body_bytes = bytes;
+        self
+    }
+
+    /// How long a request body may take to arrive. Default 30 s. A slower one is answered with 408.
+    pub const fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.config.body_timeout = timeout;
+        self
+    }
+
+    /// The most messages in one request. Default 4096. More are answered with 413, and none of them is processed.
+    pub const fn max_batch(mut self, messages: usize) -> Self {
+        self.config.max_batch = messages;
+        self
+    }
+
+    /// The most subscriptions of one session. Default 4096. Further ones fail with `403::subscribe_failed`.
+    pub const fn max_subscriptions(mut self, subscriptions: usize) -> Self {
+        self.config.max_subscriptions = subscriptions;
+        self
+    }
+
+    /// The browser cookie's name and attributes. Default `BAYEUX_BROWSER`, `Path=/; HttpOnly`.
+    pub fn browser_cookie(mut self, cookie: BrowserCookie) -> Self {
+        self.config.browser_cookie = cookie;
+        self
+    }
+
+    /// How strictly the cookie binds sessions to a browser. Default [`BrowserBinding::OnFirstUse`].
+    pub const fn browser_binding(mut self, binding: BrowserBinding) -> Self {
+        self.config.browser_binding = binding;
+        self
+    }
+
+    /// The texts of error replies. Default [`ErrorTexts::cometd`].
+    pub fn error_texts(mut self, texts: ErrorTexts) -> Self {
+        self.config.error_texts = texts;
+        self
+    }
+
+    /// Whether a publisher's `ext` goes on to subscribers. Default no: clients put credentials there.
+    pub const fn forward_ext(mut self, forward: bool) -> Self {
+        self.config.forward_ext = forward;
+        self
+    }
+
+    /// Whether each answer carries an [`AnswerInfo`](crate::AnswerInfo) in its extensions. Default yes.
+    pub const fn answer_info(mut self, answer_info: bool) -> Self {
+        self.config.answer_info = answer_info;
+        self
+    }
+
+    /// Over how long a time clients are told to come back when the server shuts down. Default 5 s.
+    pub const fn shutdown_jitter(mut self, jitter: Duration) -> Self {
+        self.config.shutdown_jitter = jitter;
+        self
+    }
+
+    /// How many unread events each [`EventStream`](crate::EventStream) holds. Default 4096.
+    pub const fn events_capacity(mut self, events: usize) -> Self {
+        self.config.events_capacity = events;
+        self
+    }
+
+    /// How many unread messages each [`Subscription`](crate::Subscription) holds. Default 4096.
+    pub const fn subscription_capacity(mut self, messages: usize) -> Self {
+        self.config.subscription_capacity = messages;
+        self
+    }
+}

@@ -1,0 +1,192 @@
+//! Configuration as plain data.
+
+use std::{borrow::Cow, time::Duration};
+
+use cookie::SameSite;
+
+use crate::{protocol::ErrorTexts, session::OverflowPolicy};
+
+/// Everything that can be configured, with its default. Made by [`BayeuxServer::builder`](crate::BayeuxServer::builder),
+/// read by [`BayeuxServer::config`](crate::BayeuxServer::config).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// How long a `/meta/connect` is held when there is nothing to deliver. Default 30 s.
+    pub timeout: Duration,
+    /// The pause that clients are told to make between connects. Default 0.
+    pub interval: Duration,
+    /// How long a client may stay away beyond `interval` before its session expires. Default 30 s.
+    pub max_interval: Duration,
+    /// The most messages that wait for one session. Default 4096.
+    pub max_queue_messages: usize,
+    /// The most bytes that wait for one session. One message always fits. Default 8 MiB.
+    pub max_queue_bytes: usize,
+    /// What happens to a message that finds the queue full. Default: the session ends.
+    pub overflow: OverflowPolicy,
+    /// The largest request body, in bytes; a larger one is answered with 413. Default 1 MiB.
+    pub max_body_bytes: usize,
+    /// How long a request body may take to arrive; a slower one is answered with 408. Default 30 s.
+    pub body_timeout: Duration,
+    /// The most messages in one request; more are answered with 413. Default 4096.
+    pub max_batch: usize,
+    /// The most subscriptions of one session. Default 4096.
+    pub max_subscriptions: usize,
+    /// The cookie that binds sessions to a browser.
+    pub browser_cookie: BrowserCookie,
+    /// How strictly it does. Default: from its first return on.
+    pub browser_binding: BrowserBinding,
+    /// The texts of error replies. Default: CometD's.
+    pub error_texts: ErrorTexts,
+    /// Whether a publisher's `ext` goes on to subscribers, as CometD and Faye do. Default no: clients put credentials
+    /// there.
+    pub forward_ext: bool,
+    /// Whether each answer carries an [`AnswerInfo`](crate::AnswerInfo) in its extensions. Default yes.
+    pub answer_info: bool,
+    /// Over how long a time clients are told to come back when the server shuts down. Default 5 s.
+    pub shutdown_jitter: Duration,
+    /// How many unread events each [`EventStream`](crate::EventStream) holds. Default 4096.
+    pub events_capacity: usize,
+    /// How many unread messages each [`Subscription`](crate::Subscription) holds. Default 4096.
+    pub subscription_capacity: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(30),
+            interval: Duration::ZERO,
+            max_interval: Duration::from_secs(30),
+            max_queue_messages: 4096,
+            max_queue_bytes: 8 * 1024 * 1024,
+            overflow: OverflowPolicy::default(),
+            max_body_bytes: 1024 * 1024,
+            body_timeout: Duration::from_secs(30),
+            max_batch: 4096,
+            max_subscriptions: 4096,
+            browser_cookie: BrowserCookie::default(),
+            browser_binding: BrowserBinding::default(),
+            error_texts: ErrorTexts::default(),
+            forward_ext: false,
+            answer_info: true,
+            shutdown_jitter: Duration::from_secs(5),
+            events_capacity: 4096,
+            subscription_capacity: 4096,
+        }
+    }
+}
+
+/// How a session is tied to the browser cookie of its handshake. Whatever the choice, a request with a *different*
+/// cookie is refused with `402::session_unknown`, unless it is [`Off`](Self::Off).
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum BrowserBinding {
+    /// A client that never sends the cookie is served by its `clientId` alone: many clients keep no cookies. Once it
+    /// was returned, a request without it is refused.
+    #[default]
+    OnFirstUse,
+    /// Every request after the handshake must bring the cookie, as with CometD. Clients without a cookie jar can't
+    /// connect.
+    Required,
+    /// No cookie is set or looked at.
+    Off,
+}
+
+/// The cookie that binds sessions to a browser, and its attributes.
+///
+/// ```
+/// use tower_bayeux::{BayeuxServer, BrowserCookie, cookie::SameSite};
+///
+/// // For pages of other sites, over HTTPS.
+/// let cookie = BrowserCookie::new().same_site(SameSite::None).secure(true).partitioned(true);
+/// let bayeux = BayeuxServer::builder().browser_cookie(cookie).build();
+/// ```
+#[derive(Clone, Debug)]
+pub struct BrowserCookie {
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) domain: Option<Cow<'static, str>>,
+    pub(crate) path: Cow<'static, str>,
+    pub(crate) max_age: Option<Duration>,
+    pub(crate) http_only: bool,
+    pub(crate) secure: bool,
+    pub(crate) same_site: Option<SameSite>,
+    pub(crate) partitioned: bool,
+}
+
+impl Default for BrowserCookie {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl BrowserCookie {
+    /// `BAYEUX_BROWSER`, `Path=/; HttpOnly`, and nothing else.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            name: Cow::Borrowed("BAYEUX_BROWSER"),
+            domain: None,
+            path: Cow::Borrowed("/"),
+            max_age: None,
+            http_only: true,
+            secure: false,
+            same_site: None,
+            partitioned: false,
+        }
+    }
+
+    /// The cookie's name. Default `BAYEUX_BROWSER`.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// `Domain`. Default: not set, so the cookie goes to this host only.
+    #[must_use]
+    pub fn domain(mut self, domain: impl Into<Cow<'static, str>>) -> Self {
+        self.domain = Some(domain.into());
+        self
+    }
+
+    /// `Path`. Default `/`.
+    #[must_use]
+    pub fn path(mut self, path: impl Into<Cow<'static, str>>) -> Self {
+        self.path = path.into();
+        self
+    }
+
+    /// `Max-Age`, in whole seconds. Default: not set, so the cookie ends with the browser session.
+    #[must_use]
+    pub const fn max_age(mut self, max_age: Duration) -> Self {
+        self.max_age = Some(max_age);
+        self
+    }
+
+    /// `HttpOnly`. Default yes.
+    #[must_use]
+    pub const fn http_only(mut self, http_only: bool) -> Self {
+        self.http_only = http_only;
+        self
+    }
+
+    /// `Secure`. Default no; set it wherever all clients come by HTTPS.
+    #[must_use]
+    pub const fn secure(mut self, secure: bool) -> Self {
+        self.secure = secure;
+        self
+    }
+
+    /// `SameSite`. Default: not set, which browsers take for `Lax`. Pages of other sites need `None` with `Secure`.
+    #[must_use]
+    pub const fn same_site(mut self, same_site: SameSite) -> Self {
+        self.same_site = Some(same_site);
+        self
+    }
+
+    /// `Partitioned`: one cookie for each top-level site. Default no.
+    #[must_use]
+    pub const fn partitioned(mut self, partitioned: bool) -> Self {
+        self.partitioned = partitioned;
+        self
+    }
+}

@@ -1,0 +1,246 @@
+//! The application's handle.
+
+use std::{any::Any, fmt, sync::Arc};
+
+use serde::Serialize;
+
+use super::{BayeuxBuilder, Config, State};
+use crate::{
+    channel::{Message, Subscription},
+    event::{CustomEvent, Event, EventStream},
+    protocol::{ChannelName, ClientId, Frame, InvalidChannel, normalise},
+    session::{ServerSession, Stats},
+};
+
+/// A Bayeux server: sessions, subscriptions and everything the application does with them. A clone is another handle
+/// on the same server.
+///
+/// Put a [`BayeuxLayer`](crate::BayeuxLayer) with a handle of it into an HTTP stack to let clients in. The server ends,
+/// sessions and all, with its last handle; layers and services hold one each.
+///
+/// ```
+/// use tower_bayeux::{BayeuxLayer, BayeuxServer};
+///
+/// let bayeux = BayeuxServer::new();
+/// let layer = BayeuxLayer::new("/cometd", bayeux.clone());
+///
+/// bayeux.publish("/stock/ACME", &serde_json::json!({ "price": 42 }))?;
+/// # Ok::<(), tower_bayeux::PublishError>(())
+/// ```
+#[derive(Clone)]
+pub struct BayeuxServer(Arc<State>);
+
+impl BayeuxServer {
+    /// Starts to configure a server.
+    pub fn builder() -> BayeuxBuilder {
+        BayeuxBuilder::default()
+    }
+
+    /// A server with the default configuration.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_config(Config::default())
+    }
+
+    pub(super) fn with_config(config: Config) -> Self {
+        Self(State::new(config))
+    }
+
+    pub(crate) const fn state(&self) -> &Arc<State> {
+        &self.0
+    }
+
+    /// What the server was configured with.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// Publishes a message to every subscriber of `channel`, clients and server-side subscriptions alike.
+    ///
+    /// Never blocks and never waits for a subscriber: the message is serialised once and queued for each of them. Can
+    /// be called from anywhere, also outside of a runtime. Messages that one caller publishes on one channel arrive in
+    /// that order.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`]: the channel is not valid, is a pattern or a `/meta` channel, or the data can't be serialised.
+    pub fn publish<T>(&self, channel: impl AsRef<str>, data: &T) -> Result<(), PublishError>
+    where
+        T: Serialize + ?Sized,
+    {
+        let channel = normalise(channel.as_ref()).map_err(PublishError::Channel)?;
+        if channel.ends_with('*') || channel.starts_with("/meta/") {
+            return Err(PublishError::Channel(InvalidChannel::NotAllowedHere));
+        }
+        let frame = Frame::new(channel, data).map_err(|source| PublishError::Serialize(source.into()))?;
+        self.0.publish(&Message::new(frame, None));
+        Ok(())
+    }
+
+    /// The live session of this id.
+    #[must_use]
+    pub fn session(&self, id: &ClientId) -> Option<ServerSession> {
+        self.0.session(id).map(ServerSession::new)
+    }
+
+    /// All live sessions, in no particular order.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<ServerSession> {
+        let mut sessions = Vec::new();
+        self.0.sessions.for_each(|session| {
+            if session.is_open() {
+                sessions.push(ServerSession::new(Arc::clone(session)));
+            }
+        });
+        sessions
+    }
+
+    /// How many sessions are alive.
+    #[must_use]
+    pub fn session_count(&self) -> usize {
+        usize::try_from(self.stats().sessions).unwrap_or(usize::MAX)
+    }
+
+    /// All names and patterns that somebody has subscribed to, in no particular order.
+    #[must_use]
+    pub fn channels(&self) -> Vec<ChannelName> {
+        self.0.channels.names()
+    }
+
+    /// How many names and patterns somebody has subscribed to.
+    #[must_use]
+    pub fn channel_count(&self) -> usize {
+        self.0.channels.len()
+    }
+
+    /// How many sessions have subscribed to exactly this name or pattern.
+    #[must_use]
+    pub fn subscriber_count(&self, channel: &ChannelName) -> usize {
+        self.0.channels.session_count(channel)
+    }
+
+    /// A stream of what happens from now on: sessions come and go, subscribe and unsubscribe, and
+    /// [`emit`](Self::emit)ted events.
+    #[must_use = "events are only collected while the stream exists"]
+    pub fn events(&self) -> EventStream {
+        self.0.events.subscribe(self.0.config.events_capacity)
+    }
+
+    /// Sends an event of the application's own through all event streams, as [`Event::Custom`].
+    ///
+    /// ```
+    /// # use tower_bayeux::{BayeuxServer, Event};
+    /// struct Reloaded { entries: usize }
+    ///
+    /// # async fn example(bayeux: BayeuxServer) {
+    /// let mut events = bayeux.events();
+    /// bayeux.emit(Reloaded { entries: 3 });
+    /// if let Some(Event::Custom(event)) = events.recv().await {
+    ///     assert_eq!(event.downcast_ref::<Reloaded>().map(|reloaded| reloaded.entries), Some(3));
+    /// }
+    /// # }
+    /// ```
+    pub fn emit<T: Any + Send + Sync>(&self, event: T) {
+        let event = CustomEvent::new(event);
+        self.0.emit(|| Event::Custom(event));
+    }
+
+    /// Subscribes the application itself: a stream of what is published from now on, by clients or by the application,
+    /// on channels that match. Unlike clients it also hears `/service/…` channels.
+    ///
+    /// ```
+    /// # use tower_bayeux::BayeuxServer;
+    /// # async fn example(bayeux: BayeuxServer) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut orders = bayeux.subscribe("/service/orders/*")?;
+    /// while let Some(message) = orders.recv().await {
+    ///     let order: serde_json::Value = message.data()?;
+    ///     println!("{} on {}", order, message.channel());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SubscribeError`]: `pattern` is not valid, or is a `/meta` channel, on which nothing is published.
+    pub fn subscribe(&self, pattern: impl AsRef<str>) -> Result<Subscription, SubscribeError> {
+        let channel = ChannelName::parse(pattern.as_ref()).map_err(SubscribeError)?;
+        if channel.is_meta() {
+            return Err(SubscribeError(InvalidChannel::NotAllowedHere));
+        }
+        Ok(self.0.subscription(channel))
+    }
+
+    /// A snapshot of the counters. Cheap: a few dozen loads, no lock.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.0.hub.counters.snapshot()
+    }
+
+    /// Lets clients go: every held connect is answered at once, telling its client to come back after a random part of
+    /// [`shutdown_jitter`](BayeuxBuilder::shutdown_jitter), and none is held from now on. New handshakes are refused
+    /// likewise. Call it before a graceful shutdown of the HTTP server, which waits for held connects otherwise.
+    pub fn shutdown(&self) {
+        self.0.shutdown();
+    }
+}
+
+impl Default for BayeuxServer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for BayeuxServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BayeuxServer")
+            .field("config", &self.0.config)
+            .field("stats", &self.stats())
+            .finish()
+    }
+}
+
+/// Why a message could not be published.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The channel is not valid, a pattern, or a `/meta` channel.
+    Channel(InvalidChannel),
+    /// The data could not be written as JSON.
+    Serialize(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl fmt::Display for PublishError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Channel(_) => "not a channel to publish on",
+            Self::Serialize(_) => "the data can't be written as JSON",
+        })
+    }
+}
+
+impl std::error::Error for PublishError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(match self {
+            Self::Channel(source) => source,
+            Self::Serialize(source) => &**source,
+        })
+    }
+}
+
+/// The application can't subscribe to this name or pattern.
+#[derive(Debug)]
+pub struct SubscribeError(InvalidChannel);
+
+impl fmt::Display for SubscribeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a channel to subscribe to")
+    }
+}
+
+impl std::error::Error for SubscribeError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}

@@ -1,0 +1,235 @@
+//! The state that all handles, layers and services of one server share.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Weak, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use http::request::Parts;
+
+use super::Config;
+use crate::{
+    Reason,
+    channel::{ChannelIndex, Feed, Message, Subscriber, Subscription, Unsubscribe},
+    event::{Event, EventBus},
+    protocol::{ChannelName, ClientId},
+    session::{Delivery, Host, Hub, Origin, QueueLimits, ServerSession, Session, SessionTable, Sweeper},
+};
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) config: Config,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) sessions: SessionTable,
+    pub(crate) channels: ChannelIndex,
+    pub(crate) events: EventBus,
+    sweeper: Sweeper,
+    this: Weak<Self>,
+}
+
+/// Why a subscribe changed nothing.
+pub(crate) enum NotSubscribed {
+    SessionClosed,
+    TooMany,
+}
+
+impl State {
+    pub(crate) fn new(config: Config) -> Arc<Self> {
+        let limits = QueueLimits {
+            messages: config.max_queue_messages,
+            bytes: config.max_queue_bytes,
+            overflow: config.overflow,
+        };
+        Arc::new_cyclic(|this: &Weak<Self>| Self {
+            hub: Arc::new(Hub::new(
+                limits,
+                config.interval,
+                config.max_interval,
+                this.clone() as Weak<dyn Host>,
+            )),
+            config,
+            sessions: SessionTable::default(),
+            channels: ChannelIndex::default(),
+            events: EventBus::default(),
+            sweeper: Sweeper::default(),
+            this: this.clone(),
+        })
+    }
+
+    /// Makes a session and announces it.
+    pub(crate) fn add_session(&self, origin: Option<Origin>, request: &Arc<Parts>) -> Arc<Session> {
+        let session = Session::new(ClientId::generate(), origin, Arc::clone(&self.hub));
+        self.sessions.insert(Arc::clone(&session));
+        self.hub.counters.sessions.fetch_add(1, Relaxed);
+        self.hub.counters.sessions_added.fetch_add(1, Relaxed);
+        self.sweeper
+            .ensure_runs(self.this.clone() as Weak<dyn Host>, self.config.max_interval);
+        crate::trace::debug!(session = %session.id, "session added");
+        self.emit(|| Event::SessionAdded {
+            session: ServerSession::new(Arc::clone(&session)),
+            request: Arc::clone(request),
+        });
+        session
+    }
+
+    /// The live session of this id. One whose time is over is ended here, however late the sweeper is.
+    pub(crate) fn session(&self, id: &ClientId) -> Option<Arc<Session>> {
+        self.session_or_farewell(id).filter(|session| session.is_open())
+    }
+
+    /// The session of this id, live or with a farewell to be fetched.
+    pub(crate) fn session_or_farewell(&self, id: &ClientId) -> Option<Arc<Session>> {
+        let session = self.sessions.get(id)?;
+        if session.has_expired(self.hub.now()) {
+            self.expire(&session);
+        }
+        (session.is_open() || session.owes_farewell()).then_some(session)
+    }
+
+    /// Ends a session once: `request` is the one that asked for it.
+    pub(crate) fn remove_session(&self, session: &Arc<Session>, reason: Reason, request: Option<&Arc<Parts>>) {
+        if !session.close(reason) {
+            return;
+        }
+        self.hub.counters.sessions.fetch_sub(1, Relaxed);
+        self.hub.counters.removed.add(reason, 1);
+        if reason != Reason::ServerDisconnect {
+            self.sessions.remove(&session.id);
+        }
+        let channels = self.unsubscribe_all(session);
+        crate::trace::debug!(session = %session.id, %reason, "session removed");
+        if !channels.is_empty() {
+            self.emit(|| Event::Unsubscribed {
+                session: ServerSession::new(Arc::clone(session)),
+                channels,
+                request: request.cloned(),
+            });
+        }
+        self.emit(|| Event::SessionRemoved {
+            session: ServerSession::new(Arc::clone(session)),
+            reason,
+            request: request.cloned(),
+        });
+    }
+
+    /// Takes a closed session out of the index; its list of names stays, for the event's readers.
+    fn unsubscribe_all(&self, session: &Session) -> Vec<ChannelName> {
+        let mut subscriptions = session.subscriptions();
+        subscriptions.closed = true;
+        for (channel, slot) in &subscriptions.slots {
+            self.channels.unsubscribe(channel, *slot);
+        }
+        subscriptions.slots.keys().cloned().collect()
+    }
+
+    /// The farewell is on its way: nothing is left of the session.
+    pub(crate) fn bury(&self, id: &ClientId) {
+        self.sessions.remove(id);
+    }
+
+    fn expire(&self, session: &Arc<Session>) {
+        if session.is_open() {
+            self.remove_session(session, Reason::Expired, None);
+        } else {
+            session.forget();
+            self.bury(&session.id);
+        }
+    }
+
+    /// Subscribes a session to all of `channels` or to none, and returns those that are new to it.
+    pub(crate) fn subscribe(
+        &self,
+        session: &Arc<Session>,
+        channels: &[ChannelName],
+    ) -> Result<Vec<ChannelName>, NotSubscribed> {
+        let mut subscriptions = session.subscriptions();
+        if subscriptions.closed || !session.is_open() {
+            return Err(NotSubscribed::SessionClosed);
+        }
+        let added: BTreeSet<&ChannelName> = channels
+            .iter()
+            .filter(|channel| !subscriptions.slots.contains_key(*channel))
+            .collect();
+        if subscriptions.slots.len() + added.len() > self.config.max_subscriptions {
+            return Err(NotSubscribed::TooMany);
+        }
+        for channel in &added {
+            let slot = self
+                .channels
+                .subscribe(channel, Subscriber::Session(Arc::clone(session)));
+            subscriptions.slots.insert((*channel).clone(), slot);
+        }
+        Ok(added.into_iter().cloned().collect())
+    }
+
+    /// Unsubscribes a session and returns what it had been subscribed to.
+    pub(crate) fn unsubscribe(&self, session: &Session, channels: &[ChannelName]) -> Vec<ChannelName> {
+        let mut subscriptions = session.subscriptions();
+        if subscriptions.closed {
+            return Vec::new();
+        }
+        let mut removed = Vec::new();
+        for channel in channels {
+            if let Some((channel, slot)) = subscriptions.slots.remove_entry(channel) {
+                self.channels.unsubscribe(&channel, slot);
+                removed.push(channel);
+            }
+        }
+        removed
+    }
+
+    /// Queues a message for every subscriber; the one path of all publishes.
+    pub(crate) fn publish(&self, message: &Message) {
+        let mut delivery = Delivery::new(&self.hub);
+        delivery.count_published();
+        self.channels.publish(message, &mut delivery);
+    }
+
+    /// A server-side subscription.
+    pub(crate) fn subscription(&self, channel: ChannelName) -> Subscription {
+        let server = self.this.clone() as Weak<dyn Unsubscribe>;
+        Subscription::new(
+            channel,
+            self.config.subscription_capacity,
+            server,
+            |channel, feed: Arc<Feed>| self.channels.subscribe(channel, Subscriber::Feed(feed)),
+        )
+    }
+
+    pub(crate) fn emit(&self, event: impl FnOnce() -> Event) {
+        let missed = self.events.emit(event);
+        if missed > 0 {
+            self.hub.counters.dropped.add(Reason::EventsFull, missed);
+        }
+    }
+
+    /// Releases every held connect, now and from now on.
+    pub(crate) fn shutdown(&self) {
+        self.hub.drain();
+        self.sessions.for_each(|session| session.wake());
+    }
+
+    /// A random pause within the shutdown jitter, so that clients do not come back all at once.
+    pub(crate) fn jitter(&self) -> Duration {
+        let millis = u64::try_from(self.config.shutdown_jitter.as_millis()).unwrap_or(u64::MAX);
+        Duration::from_millis(rand::random_range(0..=millis))
+    }
+}
+
+impl Host for State {
+    fn remove(&self, session: &Arc<Session>, reason: Reason) {
+        self.remove_session(session, reason, None);
+    }
+
+    fn sweep(&self) {
+        self.sessions
+            .for_each_expired(self.hub.now(), |session| self.expire(session));
+    }
+}
+
+impl Unsubscribe for State {
+    fn unsubscribe_feed(&self, channel: &ChannelName, slot: usize) {
+        self.channels.unsubscribe(channel, slot);
+    }
+}

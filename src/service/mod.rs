@@ -1,0 +1,133 @@
+//! The tower service: which requests are ours, and how the others reach the inner service.
+
+mod future;
+mod not_found;
+mod path;
+
+pub use future::ResponseFuture;
+pub use not_found::{EmptyBody, NotFound};
+pub use path::{EndpointPaths, Paths};
+
+use std::{
+    mem,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use crate::{BayeuxServer, ResponseBody, transport::serve};
+
+/// Serves Bayeux on its paths and hands everything else to the inner service.
+///
+/// Made by [`BayeuxLayer`](crate::BayeuxLayer), or by hand: [`new`](Self::new) answers 404 to everything else,
+/// [`wrap`](Self::wrap) takes an inner service.
+///
+/// # Readiness
+///
+/// A `BayeuxService` is always ready, so that clients are served however busy the application is. It asks the inner
+/// service and remembers the answer: a request for the application goes to a ready inner service at once, or waits in
+/// its own future until the inner service is. A request for Bayeux gives back what the inner service may have reserved
+/// for it, a concurrency permit for instance.
+#[derive(Debug)]
+pub struct BayeuxService<S = NotFound> {
+    inner: S,
+    /// Whether `inner` has said that it is ready for one request.
+    inner_is_ready: bool,
+    paths: Paths,
+    server: BayeuxServer,
+}
+
+impl BayeuxService {
+    /// Serves Bayeux on `paths` and answers 404 to everything else.
+    ///
+    /// ```
+    /// use tower_bayeux::{BayeuxServer, BayeuxService};
+    ///
+    /// let service = BayeuxService::new("/cometd", BayeuxServer::new());
+    /// ```
+    pub fn new(paths: impl Into<Paths>, server: BayeuxServer) -> Self {
+        Self::wrap(paths, server, NotFound)
+    }
+}
+
+impl<S> BayeuxService<S> {
+    /// Serves Bayeux on `paths` and hands everything else to `inner`.
+    pub fn wrap(paths: impl Into<Paths>, server: BayeuxServer, inner: S) -> Self {
+        Self {
+            inner,
+            inner_is_ready: false,
+            paths: paths.into(),
+            server,
+        }
+    }
+
+    /// The inner service.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service, to be changed.
+    pub const fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service, unwrapped.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+
+    /// Only what a transport of ours takes: everything else on our paths, `OPTIONS` among it, is the application's.
+    fn is_ours<B>(&self, request: &Request<B>) -> bool {
+        request.method() == Method::POST && self.paths.matches(request.uri().path())
+    }
+}
+
+/// Readiness belongs to one service, not to its clones.
+impl<S: Clone> Clone for BayeuxService<S> {
+    fn clone(&self) -> Self {
+        Self::wrap(self.paths.clone(), self.server.clone(), self.inner.clone())
+    }
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for BayeuxService<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    ReqBody: Body + Send + 'static,
+    ReqBody::Data: Send,
+    ResBody: Body<Data = Bytes>,
+{
+    type Response = Response<ResponseBody<ResBody>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, ReqBody>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        if !self.inner_is_ready
+            && let Poll::Ready(ready) = self.inner.poll_ready(cx)
+        {
+            ready?;
+            self.inner_is_ready = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let inner_is_ready = mem::take(&mut self.inner_is_ready);
+        if self.is_ours(&request) {
+            if inner_is_ready {
+                // What `inner` has reserved for a request that it will not get goes with it.
+                self.inner = self.inner.clone();
+            }
+            let (parts, body) = request.into_parts();
+            let state = Arc::clone(self.server.state());
+            return ResponseFuture::bayeux(Box::pin(serve(state, Arc::new(parts), body)));
+        }
+        if inner_is_ready {
+            return ResponseFuture::inner(self.inner.call(request));
+        }
+        ResponseFuture::waiting(self.inner.clone(), request)
+    }
+}

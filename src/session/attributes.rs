@@ -1,0 +1,53 @@
+//! Values that the application attaches to a session, one per type.
+
+use std::{
+    any::{Any, TypeId},
+    mem,
+    sync::{Arc, Mutex},
+};
+
+use crate::sync::lock;
+
+type Value = Arc<dyn Any + Send + Sync>;
+
+/// One value per type; sessions have few of them, so a list will do. Values are shared, so that no `Clone` or `Drop` of
+/// the user's runs under the lock.
+#[derive(Debug, Default)]
+pub(super) struct Attributes(Mutex<Vec<Value>>);
+
+impl Attributes {
+    pub(super) fn insert<T: Any + Send + Sync>(&self, value: T) -> Option<Arc<T>> {
+        let value: Value = Arc::new(value);
+        let mut values = lock(&self.0);
+        let replaced = match values.iter_mut().find(|value| is::<T>(value)) {
+            Some(slot) => Some(mem::replace(slot, value)),
+            None => {
+                values.push(value);
+                None
+            }
+        };
+        drop(values);
+        typed(replaced)
+    }
+
+    pub(super) fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        let found = lock(&self.0).iter().find(|value| is::<T>(value)).cloned();
+        typed(found)
+    }
+
+    pub(super) fn remove<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        let mut values = lock(&self.0);
+        let index = values.iter().position(is::<T>);
+        let removed = index.map(|index| values.swap_remove(index));
+        drop(values);
+        typed(removed)
+    }
+}
+
+fn is<T: Any>(value: &Value) -> bool {
+    (**value).type_id() == TypeId::of::<T>()
+}
+
+fn typed<T: Any + Send + Sync>(value: Option<Value>) -> Option<Arc<T>> {
+    value.and_then(|value| value.downcast().ok())
+}

@@ -1,0 +1,188 @@
+//! A `/meta/connect` in progress: answered at once or held, superseded, released, abandoned.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
+};
+
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::{Lease, Session, queue::Queue, record::State};
+use crate::Reason;
+
+/// A connect between its arrival and its answer. While there is one, the session does not expire; when the newest one
+/// ends in any way, dropped ones included, expiry is armed again.
+#[derive(Debug)]
+pub(crate) struct Connect {
+    session: Arc<Session>,
+    generation: u64,
+    /// The client's pause before its next connect.
+    interval: Duration,
+    held_since: Option<Instant>,
+    done: bool,
+}
+
+/// The answer to a connect: what to deliver and why now.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) lease: Lease,
+    /// Why the connect ended.
+    pub(crate) reason: Reason,
+    /// How long it was held.
+    pub(crate) held: Duration,
+}
+
+impl Connect {
+    /// Starts a connect; an older one of the same session is superseded and answers at once.
+    pub(crate) fn begin(session: Arc<Session>, interval: Option<Duration>) -> Self {
+        let mut state = session.state();
+        state.generation += 1;
+        let generation = state.generation;
+        session.suspend_expiry();
+        let superseded = state.waker.take();
+        drop(state);
+        if let Some(waker) = superseded {
+            waker.wake();
+        }
+        Self {
+            interval: interval.unwrap_or(session.hub.interval),
+            session,
+            generation,
+            held_since: None,
+            done: false,
+        }
+    }
+
+    /// Whether the session was never connected before: then the connect is not held.
+    pub(crate) fn is_first(&self) -> bool {
+        !self.session.state().connected
+    }
+
+    /// Answers now, with whatever is queued.
+    pub(crate) fn answer_now(mut self) -> Taken {
+        let session = Arc::clone(&self.session);
+        let mut state = session.state();
+        let reason = self.release_reason(&state).unwrap_or(Reason::NotHeld);
+        self.finish(&mut state, reason)
+    }
+
+    /// Holds the connect until there is something to deliver, `timeout` is over, or something ends it.
+    pub(crate) fn hold(self, timeout: Duration) -> Held {
+        Held {
+            connect: self,
+            timeout: sleep(timeout),
+        }
+    }
+
+    /// Why the connect can't go on waiting, if so. A superseded one may not touch the queue any more.
+    fn release_reason(&self, state: &State) -> Option<Reason> {
+        if state.generation != self.generation {
+            return Some(Reason::Superseded);
+        }
+        if let Some(reason) = state.closed {
+            return Some(reason);
+        }
+        // Looked up under the state lock, which shutdown takes after it has raised the flag: none is missed.
+        if self.session.hub.is_draining() {
+            return Some(Reason::Shutdown);
+        }
+        (!state.queue.is_empty()).then_some(Reason::Delivered)
+    }
+
+    fn finish(&mut self, state: &mut State, reason: Reason) -> Taken {
+        self.done = true;
+        let held = self.end_hold();
+        let lease = if reason == Reason::Superseded {
+            Lease::new(Arc::clone(&self.session), Queue::default(), 0)
+        } else {
+            state.connected = true;
+            self.session.arm_expiry(self.interval);
+            self.session.lease(state)
+        };
+        self.session.hub.counters.connects_ended.add(reason, 1);
+        Taken { lease, reason, held }
+    }
+
+    fn start_hold(&mut self) {
+        if self.held_since.is_none() {
+            self.held_since = Some(Instant::now());
+            self.session.hub.counters.held_connects.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn end_hold(&mut self) -> Duration {
+        let Some(since) = self.held_since.take() else {
+            return Duration::ZERO;
+        };
+        self.session.hub.counters.held_connects.fetch_sub(1, Relaxed);
+        since.elapsed()
+    }
+}
+
+impl Drop for Connect {
+    fn drop(&mut self) {
+        if self.done {
+            return;
+        }
+        self.end_hold();
+        self.session.hub.counters.connects_ended.add(Reason::ClientGone, 1);
+        let mut state = self.session.state();
+        if state.generation == self.generation {
+            self.session.arm_expiry(self.interval);
+            let waker = state.waker.take();
+            drop(state);
+            drop(waker);
+        }
+    }
+}
+
+pin_project! {
+    /// A held connect. Has no task of its own: one waker in the session and one timer in here. Messages leave the
+    /// queue only inside the poll that returns `Ready`.
+    #[derive(Debug)]
+    pub(crate) struct Held {
+        connect: Connect,
+        #[pin]
+        timeout: Sleep,
+    }
+}
+
+impl Future for Held {
+    type Output = Taken;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Taken> {
+        let this = self.project();
+        let connect = this.connect;
+        let session = Arc::clone(&connect.session);
+        let registered = {
+            let mut state = session.state();
+            if let Some(reason) = connect.release_reason(&state) {
+                return Poll::Ready(connect.finish(&mut state, reason));
+            }
+            register(&mut state.waker, cx.waker())
+        };
+        drop(registered);
+        connect.start_hold();
+        ready!(this.timeout.poll(cx));
+        let mut state = session.state();
+        let reason = connect.release_reason(&state).unwrap_or(Reason::Timeout);
+        let waker = (reason != Reason::Superseded).then(|| state.waker.take());
+        let taken = connect.finish(&mut state, reason);
+        drop(state);
+        // A waker's own drop may run anything, so never under the lock.
+        drop(waker);
+        Poll::Ready(taken)
+    }
+}
+
+/// Puts the waker in place and returns the one it replaces, to be dropped without the lock.
+fn register(slot: &mut Option<Waker>, waker: &Waker) -> Option<Waker> {
+    match slot {
+        Some(current) if current.will_wake(waker) => None,
+        _ => slot.replace(waker.clone()),
+    }
+}

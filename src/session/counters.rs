@@ -1,0 +1,133 @@
+//! What the server counts, and the snapshot that [`BayeuxServer::stats`](crate::BayeuxServer::stats) takes of it.
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+};
+
+use crate::Reason;
+
+const REASONS: usize = Reason::ALL.len();
+
+/// A snapshot of the server's counters. Gauges say what is now; all others count since the server was built.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Live sessions (gauge).
+    pub sessions: u64,
+    /// Connects held right now (gauge).
+    pub held_connects: u64,
+    /// Messages waiting in the queues of all sessions (gauge).
+    pub queued_messages: u64,
+    /// Bytes of those messages (gauge).
+    pub queued_bytes: u64,
+    /// Sessions ever added.
+    pub sessions_added: u64,
+    /// Messages published, by clients and by the application.
+    pub published_messages: u64,
+    /// Messages whose answer the HTTP server began to send. Without the acknowledgement extension nobody knows
+    /// whether they arrived.
+    pub delivered_messages: u64,
+    /// Answers to connects that the HTTP server began to send.
+    pub delivered_answers: u64,
+    /// Messages whose answer was dropped unsent and which went back to the front of their queue.
+    pub given_back_messages: u64,
+    /// Messages whose answer was dropped unsent, too late to go back: the session had ended, or a newer answer had
+    /// overtaken it.
+    pub lost_messages: u64,
+    /// Messages that never left a queue, by reason.
+    pub dropped_messages: ReasonCounts,
+    /// Sessions that ended, by reason.
+    pub sessions_removed: ReasonCounts,
+    /// Connects that were answered or abandoned, by reason.
+    pub connects_ended: ReasonCounts,
+}
+
+/// A count for each [`Reason`].
+#[derive(Clone, Default, Eq, PartialEq)]
+pub struct ReasonCounts([u64; REASONS]);
+
+impl ReasonCounts {
+    /// The count for one reason.
+    #[must_use]
+    pub fn count(&self, reason: Reason) -> u64 {
+        self.0.get(reason as usize).copied().unwrap_or_default()
+    }
+
+    /// The sum over all reasons.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// The reasons that were counted at least once.
+    pub fn iter(&self) -> impl Iterator<Item = (Reason, u64)> + '_ {
+        Reason::ALL.into_iter().zip(self.0).filter(|(_, count)| *count > 0)
+    }
+}
+
+impl fmt::Debug for ReasonCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+/// The live counters. A gauge may be read in the middle of a change, so it is signed inside and never negative outside.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) sessions: AtomicI64,
+    pub(crate) held_connects: AtomicI64,
+    pub(crate) queued_messages: AtomicI64,
+    pub(crate) queued_bytes: AtomicI64,
+    pub(crate) sessions_added: AtomicU64,
+    pub(crate) published: AtomicU64,
+    pub(crate) delivered: AtomicU64,
+    pub(crate) answers: AtomicU64,
+    pub(crate) given_back: AtomicU64,
+    pub(crate) lost: AtomicU64,
+    pub(crate) dropped: PerReason,
+    pub(crate) removed: PerReason,
+    pub(crate) connects_ended: PerReason,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct PerReason([AtomicU64; REASONS]);
+
+impl PerReason {
+    pub(crate) fn add(&self, reason: Reason, count: usize) {
+        if let Some(counter) = self.0.get(reason as usize) {
+            counter.fetch_add(count as u64, Relaxed);
+        }
+    }
+
+    fn snapshot(&self) -> ReasonCounts {
+        ReasonCounts(self.0.each_ref().map(|counter| counter.load(Relaxed)))
+    }
+}
+
+impl Counters {
+    /// Books messages into (positive) or out of (negative) the queues.
+    pub(crate) fn queued(&self, messages: i64, bytes: i64) {
+        self.queued_messages.fetch_add(messages, Relaxed);
+        self.queued_bytes.fetch_add(bytes, Relaxed);
+    }
+
+    pub(crate) fn snapshot(&self) -> Stats {
+        let gauge = |counter: &AtomicI64| counter.load(Relaxed).max(0).unsigned_abs();
+        Stats {
+            sessions: gauge(&self.sessions),
+            held_connects: gauge(&self.held_connects),
+            queued_messages: gauge(&self.queued_messages),
+            queued_bytes: gauge(&self.queued_bytes),
+            sessions_added: self.sessions_added.load(Relaxed),
+            published_messages: self.published.load(Relaxed),
+            delivered_messages: self.delivered.load(Relaxed),
+            delivered_answers: self.answers.load(Relaxed),
+            given_back_messages: self.given_back.load(Relaxed),
+            lost_messages: self.lost.load(Relaxed),
+            dropped_messages: self.dropped.snapshot(),
+            sessions_removed: self.removed.snapshot(),
+            connects_ended: self.connects_ended.snapshot(),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! One message on its way into many queues.
+
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::Waker,
+};
+
+use super::{Hub, Session};
+use crate::Reason;
+
+/// What a fan-out leaves to do once no lock is held: wake held connects, end overflowing sessions, book the counters.
+///
+/// Wakers are collected under the lock of a subscriber list and woken by [`flush`](Self::flush) after its release;
+/// gauges are booked once per flush, not once per subscriber.
+#[derive(Debug)]
+pub(crate) struct Delivery<'a> {
+    hub: &'a Hub,
+    wakers: Vec<Waker>,
+    overflowed: Vec<Arc<Session>>,
+    messages: i64,
+    bytes: i64,
+}
+
+impl<'a> Delivery<'a> {
+    pub(crate) const fn new(hub: &'a Hub) -> Self {
+        Self {
+            hub,
+            wakers: Vec::new(),
+            overflowed: Vec::new(),
+            messages: 0,
+            bytes: 0,
+        }
+    }
+
+    pub(super) fn queued(&mut self, messages: i64, bytes: i64) {
+        self.messages += messages;
+        self.bytes += bytes;
+    }
+
+    pub(super) fn wake(&mut self, waker: Waker) {
+        self.wakers.push(waker);
+    }
+
+    pub(super) fn overflowed(&mut self, session: Arc<Session>) {
+        self.overflowed.push(session);
+    }
+
+    /// Does what was put off. No lock may be held.
+    pub(crate) fn flush(&mut self) {
+        if self.messages != 0 {
+            self.hub.counters.queued(self.messages, self.bytes);
+            self.messages = 0;
+            self.bytes = 0;
+        }
+        for waker in self.wakers.drain(..) {
+            waker.wake();
+        }
+        for session in self.overflowed.drain(..) {
+            self.hub.remove(&session, Reason::QueueOverflow);
+        }
+    }
+
+    /// Counts a message that some other receiver than a session did not take.
+    pub(crate) fn count_dropped(&self, reason: Reason) {
+        self.hub.counters.dropped.add(reason, 1);
+    }
+
+    /// Counts the message itself.
+    pub(crate) fn count_published(&self) {
+        self.hub.counters.published.fetch_add(1, Relaxed);
+    }
+}

@@ -1,0 +1,157 @@
+//! The application's handle on one session.
+
+use std::{any::Any, fmt, sync::Arc};
+
+use serde::Serialize;
+
+use super::{Delivery, Session, record::Refused};
+use crate::{
+    Reason,
+    protocol::{ChannelName, ClientId, Frame, InvalidChannel, normalise},
+};
+
+/// A session, as the application sees it: deliver to it, end it, attach values to it. Cheap to clone.
+///
+/// A handle stays usable after its session has ended; [`is_active`](Self::is_active) then says `false` and deliveries
+/// fail. Holding one does not keep the session, or the server, alive.
+///
+/// ```
+/// # use tower_bayeux::{BayeuxServer, ClientId};
+/// # fn greet(bayeux: &BayeuxServer, id: &ClientId) -> Result<(), tower_bayeux::DeliverError> {
+/// if let Some(session) = bayeux.session(id) {
+///     session.deliver("/greeting", &"welcome")?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ServerSession(Arc<Session>);
+
+impl ServerSession {
+    pub(crate) const fn new(session: Arc<Session>) -> Self {
+        Self(session)
+    }
+
+    /// The session's `clientId`.
+    #[must_use]
+    pub fn id(&self) -> &ClientId {
+        &self.0.id
+    }
+
+    /// Whether the session is alive.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.0.is_open() && self.0.hub.host.strong_count() > 0
+    }
+
+    /// Sends a message to this session alone, whether or not it has subscribed to the channel. Never blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`DeliverError`]: a bad channel, data that can't be serialised, a session that has ended, a full queue.
+    pub fn deliver<T>(&self, channel: impl AsRef<str>, data: &T) -> Result<(), DeliverError>
+    where
+        T: Serialize + ?Sized,
+    {
+        let channel = normalise(channel.as_ref()).map_err(DeliverError::Channel)?;
+        if channel.ends_with('*') || channel.starts_with("/meta/") {
+            return Err(DeliverError::Channel(InvalidChannel::NotAllowedHere));
+        }
+        let frame = Frame::new(channel, data).map_err(|source| DeliverError::Serialize(source.into()))?;
+        let mut delivery = Delivery::new(&self.0.hub);
+        let offered = self.0.offer(frame.json(), &mut delivery);
+        delivery.flush();
+        offered.map_err(|refused| match refused {
+            Refused::Closed(reason) => DeliverError::SessionGone(reason),
+            Refused::Full(reason) => DeliverError::QueueFull(reason),
+        })
+    }
+
+    /// Ends the session. Its client gets what is still queued, then `/meta/disconnect`, then its connect reply with
+    /// `reconnect: none`: at once if a connect is held, otherwise in reply to the next one.
+    pub fn disconnect(&self) {
+        self.0.hub.remove(&self.0, Reason::ServerDisconnect);
+    }
+
+    /// What the session has subscribed to, in no particular order. After its end: what it had subscribed to.
+    #[must_use]
+    pub fn subscriptions(&self) -> Vec<ChannelName> {
+        self.0.subscriptions().slots.keys().cloned().collect()
+    }
+
+    /// Attaches a value, one per type, and returns the one it replaces.
+    ///
+    /// ```
+    /// # use tower_bayeux::ServerSession;
+    /// # fn example(session: &ServerSession) {
+    /// struct UserName(String);
+    ///
+    /// session.insert_attribute(UserName("ada".into()));
+    /// let name = session.attribute::<UserName>().map(|name| name.0.clone());
+    /// # }
+    /// ```
+    pub fn insert_attribute<T: Any + Send + Sync>(&self, value: T) -> Option<Arc<T>> {
+        self.0.attributes.insert(value)
+    }
+
+    /// The attached value of this type.
+    #[must_use]
+    pub fn attribute<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.0.attributes.get()
+    }
+
+    /// Detaches the value of this type.
+    pub fn remove_attribute<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.0.attributes.remove()
+    }
+}
+
+impl fmt::Debug for ServerSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ServerSession").field(&self.0.id).finish()
+    }
+}
+
+impl PartialEq for ServerSession {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for ServerSession {}
+
+/// Why a message could not be delivered to a session.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum DeliverError {
+    /// The channel is not valid, a pattern, or a `/meta` channel.
+    Channel(InvalidChannel),
+    /// The data could not be written as JSON.
+    Serialize(Box<dyn std::error::Error + Send + Sync>),
+    /// The session has ended, for this reason.
+    SessionGone(Reason),
+    /// The session's queue is full: the message was dropped ([`Reason::NewestDropped`]), or the session was ended
+    /// ([`Reason::QueueOverflow`]).
+    QueueFull(Reason),
+}
+
+impl fmt::Display for DeliverError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Channel(_) => f.write_str("not a channel to deliver on"),
+            Self::Serialize(_) => f.write_str("the data can't be written as JSON"),
+            Self::SessionGone(reason) => write!(f, "the session has ended ({reason})"),
+            Self::QueueFull(reason) => write!(f, "the session's queue is full ({reason})"),
+        }
+    }
+}
+
+impl std::error::Error for DeliverError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Channel(source) => Some(source),
+            Self::Serialize(source) => Some(&**source),
+            Self::SessionGone(_) | Self::QueueFull(_) => None,
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What all sessions of one server share.
+
+use std::{
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{QueueLimits, Session, counters::Counters};
+use crate::Reason;
+
+/// The floor above, as sessions see it.
+pub(crate) trait Host: Send + Sync {
+    /// Ends a session: out of the table and the channel index, counted and announced. Once only; later calls do nothing.
+    fn remove(&self, session: &Arc<Session>, reason: Reason);
+
+    /// Ends every session whose deadline has passed.
+    fn sweep(&self);
+}
+
+/// Limits, counters, the clock and the way up, shared by all sessions.
+pub(crate) struct Hub {
+    pub(crate) limits: QueueLimits,
+    /// The pause that clients are told to make between connects.
+    pub(crate) interval: Duration,
+    /// How long a client may stay away beyond that pause.
+    pub(crate) max_interval: Duration,
+    pub(crate) counters: Counters,
+    pub(crate) host: Weak<dyn Host>,
+    draining: AtomicBool,
+    epoch: Instant,
+}
+
+impl Hub {
+    pub(crate) fn new(limits: QueueLimits, interval: Duration, max_interval: Duration, host: Weak<dyn Host>) -> Self {
+        Self {
+            limits,
+            interval,
+            max_interval,
+            counters: Counters::default(),
+            host,
+            draining: AtomicBool::new(false),
+            epoch: Instant::now(),
+        }
+    }
+
+    /// Milliseconds since the server was built.
+    pub(crate) fn now(&self) -> u64 {
+        millis(Instant::now().saturating_duration_since(self.epoch))
+    }
+
+    /// The moment `after` from now, as [`now`](Self::now) will tell it.
+    pub(crate) fn deadline(&self, after: Duration) -> u64 {
+        // The last value is kept for "no deadline".
+        self.now().saturating_add(millis(after)).min(u64::MAX - 1)
+    }
+
+    /// Whether the server is shutting down: no connect is held any more.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(SeqCst)
+    }
+
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, SeqCst);
+    }
+
+    pub(crate) fn remove(&self, session: &Arc<Session>, reason: Reason) {
+        if let Some(host) = self.host.upgrade() {
+            host.remove(session, reason);
+        }
+    }
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").finish_non_exhaustive()
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,86 @@
+//! Messages between the queue and the wire.
+
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
+use super::{
+    Session,
+    queue::Queue,
+    record::{State, signed},
+};
+
+/// Messages that were taken for an answer whose sending has not begun. Dropped before that (the connection went away,
+/// an outer layer threw the response away), they go back to the front of the queue, unless that would put old behind
+/// new: then they are lost, and counted so.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    session: Arc<Session>,
+    messages: Queue,
+    /// Which answer of the session this is.
+    answer: u64,
+}
+
+impl Lease {
+    pub(super) const fn new(session: Arc<Session>, messages: Queue, answer: u64) -> Self {
+        Self {
+            session,
+            messages,
+            answer,
+        }
+    }
+
+    pub(crate) const fn messages(&self) -> &Queue {
+        &self.messages
+    }
+
+    /// The answer is on its way: nothing can be taken back any more.
+    pub(crate) fn commit(mut self) {
+        let counters = &self.session.hub.counters;
+        let sent = self.messages.take();
+        counters.delivered.fetch_add(sent.len() as u64, Relaxed);
+        counters.answers.fetch_add(1, Relaxed);
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.messages.is_empty() {
+            return;
+        }
+        let messages = self.messages.take();
+        self.session.give_back(messages, self.answer);
+    }
+}
+
+impl Session {
+    fn give_back(&self, messages: Queue, answer: u64) {
+        let counters = &self.hub.counters;
+        let (count, bytes) = (messages.len(), messages.bytes());
+        let mut state = self.state();
+        if state.closed.is_some() || state.answers != answer {
+            drop(state);
+            counters.lost.fetch_add(count as u64, Relaxed);
+            crate::trace::warning!(session = %self.id, messages = count, "an answer was dropped unsent, too late to go back");
+            return;
+        }
+        state.queue.give_back(messages);
+        counters.queued(signed(count), signed(bytes));
+        counters.given_back.fetch_add(count as u64, Relaxed);
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Takes the whole queue for an answer; called under the state lock.
+    pub(super) fn lease(self: &Arc<Self>, state: &mut State) -> Lease {
+        let messages = state.queue.take();
+        if !messages.is_empty() {
+            state.answers += 1;
+            self.hub
+                .counters
+                .queued(-signed(messages.len()), -signed(messages.bytes()));
+        }
+        Lease::new(Arc::clone(self), messages, state.answers)
+    }
+}

@@ -1,0 +1,31 @@
+//! Sessions: the shared table, each session's bounded queue, its held connect, and its end.
+//!
+//! # Locks
+//!
+//! A session has three: `subscriptions` (held while the channel index is changed), `state` (the queue and the held
+//! connect; the innermost lock of all) and `attributes`. No user code and no waker runs under any of them.
+
+mod attributes;
+mod connect;
+mod counters;
+mod delivery;
+mod expiry;
+mod handle;
+mod hub;
+mod lease;
+mod queue;
+mod record;
+mod table;
+
+pub use counters::{ReasonCounts, Stats};
+pub use handle::{DeliverError, ServerSession};
+pub use queue::OverflowPolicy;
+
+pub(crate) use connect::{Connect, Taken};
+pub(crate) use delivery::Delivery;
+pub(crate) use expiry::Sweeper;
+pub(crate) use hub::{Host, Hub};
+pub(crate) use lease::Lease;
+pub(crate) use queue::QueueLimits;
+pub(crate) use record::{Origin, Session};
+pub(crate) use table::SessionTable;

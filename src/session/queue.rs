@@ -1,0 +1,194 @@
+//! The bounded queue of a session.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+/// What happens when a message comes to a session whose queue is full.
+///
+/// Whatever the policy, neither the publisher nor any other subscriber waits.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum OverflowPolicy {
+    /// The session ends with [`QueueOverflow`](crate::Reason::QueueOverflow). Its client is told to handshake again and so learns that it
+    /// missed something.
+    #[default]
+    Disconnect,
+    /// The oldest messages make room.
+    DropOldest,
+    /// The new message is dropped.
+    DropNewest,
+}
+
+/// How much a queue may hold. One message always fits into an empty queue, however large it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct QueueLimits {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+    pub(crate) overflow: OverflowPolicy,
+}
+
+/// Messages in order of arrival, serialised. Owns no memory until the first one comes.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    messages: VecDeque<Bytes>,
+    bytes: usize,
+}
+
+/// What became of a message that was offered to a queue.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Pushed {
+    /// It is queued; this many older messages of so many bytes had to go for it.
+    Queued { evicted: usize, evicted_bytes: usize },
+    /// It was dropped.
+    Dropped,
+    /// The queue is full and the policy is to end the session.
+    Overflow,
+}
+
+impl Queue {
+    pub(crate) fn push(&mut self, message: Bytes, limits: &QueueLimits) -> Pushed {
+        let mut evicted = 0;
+        let mut evicted_bytes = 0;
+        while self.is_full_for(message.len(), limits) {
+            match limits.overflow {
+                OverflowPolicy::Disconnect => return Pushed::Overflow,
+                OverflowPolicy::DropNewest => return Pushed::Dropped,
+                OverflowPolicy::DropOldest => {
+                    let Some(oldest) = self.messages.pop_front() else { break };
+                    self.bytes -= oldest.len();
+                    evicted += 1;
+                    evicted_bytes += oldest.len();
+                }
+            }
+        }
+        self.push_unbounded(message);
+        Pushed::Queued { evicted, evicted_bytes }
+    }
+
+    fn is_full_for(&self, bytes: usize, limits: &QueueLimits) -> bool {
+        !self.messages.is_empty()
+            && (self.messages.len() >= limits.messages || self.bytes.saturating_add(bytes) > limits.bytes)
+    }
+
+    /// Queues a message of the server's own, which must not fail.
+    pub(crate) fn push_unbounded(&mut self, message: Bytes) {
+        self.bytes += message.len();
+        self.messages.push_back(message);
+    }
+
+    /// Takes everything.
+    pub(crate) fn take(&mut self) -> Self {
+        std::mem::take(self)
+    }
+
+    /// Puts what was taken back in front of what has come since.
+    pub(crate) fn give_back(&mut self, mut taken: Self) {
+        taken.messages.append(&mut self.messages);
+        taken.bytes += self.bytes;
+        *self = taken;
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Bytes> + Clone {
+        self.messages.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn limits(messages: usize, bytes: usize, overflow: OverflowPolicy) -> QueueLimits {
+        QueueLimits {
+            messages,
+            bytes,
+            overflow,
+        }
+    }
+
+    fn queue(messages: &[&'static str]) -> Queue {
+        let mut queue = Queue::default();
+        for message in messages {
+            queue.push_unbounded(Bytes::from_static(message.as_bytes()));
+        }
+        queue
+    }
+
+    fn texts(queue: &Queue) -> Vec<&str> {
+        queue
+            .iter()
+            .map(|message| std::str::from_utf8(message).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn the_policy_decides_at_the_message_limit() {
+        let mut full = queue(&["a", "b"]);
+        assert_eq!(
+            full.push("c".into(), &limits(2, 100, OverflowPolicy::Disconnect)),
+            Pushed::Overflow
+        );
+        assert_eq!(
+            full.push("c".into(), &limits(2, 100, OverflowPolicy::DropNewest)),
+            Pushed::Dropped
+        );
+        assert_eq!(
+            full.push("c".into(), &limits(2, 100, OverflowPolicy::DropOldest)),
+            Pushed::Queued {
+                evicted: 1,
+                evicted_bytes: 1
+            }
+        );
+        assert_eq!(texts(&full), ["b", "c"]);
+    }
+
+    #[test]
+    fn bytes_are_limited_too_and_as_many_go_as_needed() {
+        let mut full = queue(&["aaaa", "bbbb"]);
+        let pushed = full.push("cccccccc".into(), &limits(10, 10, OverflowPolicy::DropOldest));
+        assert_eq!(
+            pushed,
+            Pushed::Queued {
+                evicted: 2,
+                evicted_bytes: 8
+            }
+        );
+        assert_eq!((full.len(), full.bytes()), (1, 8));
+    }
+
+    #[test]
+    fn one_message_always_fits_into_an_empty_queue() {
+        let mut empty = Queue::default();
+        let pushed = empty.push("larger than allowed".into(), &limits(0, 1, OverflowPolicy::Disconnect));
+        assert_eq!(
+            pushed,
+            Pushed::Queued {
+                evicted: 0,
+                evicted_bytes: 0
+            }
+        );
+    }
+
+    #[test]
+    fn what_is_given_back_comes_first() {
+        let mut queue = queue(&["a", "b"]);
+        let taken = queue.take();
+        assert!(queue.is_empty());
+        queue.push_unbounded("c".into());
+        queue.give_back(taken);
+        assert_eq!(texts(&queue), ["a", "b", "c"]);
+        assert_eq!(queue.bytes(), 3);
+    }
+}

@@ -1,0 +1,236 @@
+//! The server's side of one client.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    task::Waker,
+    time::Duration,
+};
+
+use bytes::Bytes;
+
+use super::{
+    Delivery, Hub,
+    attributes::Attributes,
+    queue::{Pushed, Queue},
+};
+use crate::{
+    Reason,
+    protocol::{BrowserId, ChannelName, ClientId, FAREWELL},
+    sync::lock,
+};
+
+/// "No deadline": a connect is in progress.
+const NEVER: u64 = u64::MAX;
+
+/// The browser cookie that a session was made with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    pub(crate) browser: BrowserId,
+    /// Whether the client brought it, and so is known to keep cookies.
+    pub(crate) returned: bool,
+}
+
+/// One session: identity, queue, held connect, subscriptions.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) id: ClientId,
+    pub(super) hub: Arc<Hub>,
+    browser: Option<BrowserId>,
+    /// Whether the client ever sent the cookie back.
+    bound: AtomicBool,
+    /// When the session expires, in the hub's milliseconds; `NEVER` while a connect is in progress.
+    deadline: AtomicU64,
+    subscriptions: Mutex<SubscriptionMap>,
+    state: Mutex<State>,
+    pub(super) attributes: Attributes,
+}
+
+/// A session's subscriptions, each with its slot in the channel's subscriber list. `closed` stops late comers; the
+/// names stay readable after the end, for whoever handles the event.
+#[derive(Debug, Default)]
+pub(crate) struct SubscriptionMap {
+    pub(crate) slots: HashMap<ChannelName, usize>,
+    pub(crate) closed: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) queue: Queue,
+    /// The newest connect; an older one finds that it has been superseded.
+    pub(super) generation: u64,
+    /// Wakes the held connect.
+    pub(super) waker: Option<Waker>,
+    /// Whether a connect was ever answered: the first is never held.
+    pub(super) connected: bool,
+    /// Answers taken from the queue so far; tells whether a given-back one would break the order.
+    pub(super) answers: u64,
+    pub(super) closed: Option<Reason>,
+}
+
+/// Why a session did not take a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Refused {
+    /// The session had ended.
+    Closed(Reason),
+    /// The queue was full.
+    Full(Reason),
+}
+
+impl Session {
+    pub(crate) fn new(id: ClientId, origin: Option<Origin>, hub: Arc<Hub>) -> Arc<Self> {
+        let deadline = hub.deadline(hub.interval.saturating_add(hub.max_interval));
+        Arc::new(Self {
+            id,
+            browser: origin.map(|origin| origin.browser),
+            bound: AtomicBool::new(origin.is_some_and(|origin| origin.returned)),
+            deadline: AtomicU64::new(deadline),
+            subscriptions: Mutex::default(),
+            state: Mutex::default(),
+            attributes: Attributes::default(),
+            hub,
+        })
+    }
+
+    /// The cookie that the session was made with.
+    pub(crate) const fn browser(&self) -> Option<BrowserId> {
+        self.browser
+    }
+
+    /// Whether the client has ever returned that cookie.
+    pub(crate) fn is_bound(&self) -> bool {
+        self.bound.load(Relaxed)
+    }
+
+    pub(crate) fn bind(&self) {
+        self.bound.store(true, Relaxed);
+    }
+
+    /// Whether nobody has ended it yet.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state().closed.is_none()
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// The subscriptions, locked. The channel index may be changed under this lock, never the other way round.
+    pub(crate) fn subscriptions(&self) -> MutexGuard<'_, SubscriptionMap> {
+        lock(&self.subscriptions)
+    }
+
+    /// A sign of life: at least `max_interval` from now.
+    pub(crate) fn touch(&self) {
+        self.deadline
+            .fetch_max(self.hub.deadline(self.hub.max_interval), Relaxed);
+    }
+
+    /// Takes the deadline away while a connect is in progress.
+    pub(super) fn suspend_expiry(&self) {
+        self.deadline.store(NEVER, Relaxed);
+    }
+
+    /// Sets the deadline anew when a connect has ended; called under the state lock, after a check of the generation.
+    pub(super) fn arm_expiry(&self, interval: Duration) {
+        let deadline = self.hub.deadline(interval.saturating_add(self.hub.max_interval));
+        self.deadline.store(deadline, Relaxed);
+    }
+
+    pub(crate) fn has_expired(&self, now: u64) -> bool {
+        self.deadline.load(Relaxed) <= now
+    }
+
+    /// Queues a message. What must not happen under a lock is left to `delivery`.
+    pub(crate) fn offer(self: &Arc<Self>, message: &Bytes, delivery: &mut Delivery<'_>) -> Result<(), Refused> {
+        let size = signed(message.len());
+        let limits = &self.hub.limits;
+        let mut state = self.state();
+        if let Some(reason) = state.closed {
+            return Err(Refused::Closed(reason));
+        }
+        match state.queue.push(message.clone(), limits) {
+            Pushed::Queued { evicted, evicted_bytes } => {
+                if evicted > 0 {
+                    self.hub.counters.dropped.add(Reason::OldestDropped, evicted);
+                }
+                delivery.queued(1 - signed(evicted), size - signed(evicted_bytes));
+                if let Some(waker) = state.waker.take() {
+                    delivery.wake(waker);
+                }
+                Ok(())
+            }
+            Pushed::Dropped => {
+                self.hub.counters.dropped.add(Reason::NewestDropped, 1);
+                Err(Refused::Full(Reason::NewestDropped))
+            }
+            Pushed::Overflow => {
+                self.hub.counters.dropped.add(Reason::QueueOverflow, 1);
+                delivery.overflowed(Arc::clone(self));
+                Err(Refused::Full(Reason::QueueOverflow))
+            }
+        }
+    }
+
+    /// Ends the session for good, once: `false` if it had ended before, or if it was to expire but has come back to
+    /// life. A session that the server disconnects keeps its queue and a farewell for one last connect; any other
+    /// drops what is queued.
+    pub(crate) fn close(&self, reason: Reason) -> bool {
+        let mut state = self.state();
+        let revived = reason == Reason::Expired && !self.has_expired(self.hub.now());
+        if state.closed.is_some() || revived {
+            return false;
+        }
+        state.closed = Some(reason);
+        let dropped = if reason == Reason::ServerDisconnect {
+            state.queue.push_unbounded(FAREWELL);
+            self.hub.counters.queued(1, signed(FAREWELL.len()));
+            Queue::default()
+        } else {
+            state.queue.take()
+        };
+        let waker = state.waker.take();
+        drop(state);
+        self.count_dropped(&dropped, reason);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
+    }
+
+    /// Whether a last connect is to be answered with the farewell.
+    pub(crate) fn owes_farewell(&self) -> bool {
+        let state = self.state();
+        state.closed == Some(Reason::ServerDisconnect) && !state.queue.is_empty()
+    }
+
+    /// Drops a farewell that nobody came for.
+    pub(crate) fn forget(&self) {
+        let dropped = self.state().queue.take();
+        self.count_dropped(&dropped, Reason::ServerDisconnect);
+    }
+
+    fn count_dropped(&self, dropped: &Queue, reason: Reason) {
+        if !dropped.is_empty() {
+            let counters = &self.hub.counters;
+            counters.queued(-signed(dropped.len()), -signed(dropped.bytes()));
+            counters.dropped.add(reason, dropped.len());
+        }
+    }
+
+    /// Wakes the held connect, so that it looks round.
+    pub(crate) fn wake(&self) {
+        let waker = self.state().waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// Sizes in memory are far below the sign bit.
+pub(super) fn signed(size: usize) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}

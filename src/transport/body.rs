@@ -1,0 +1,110 @@
+//! The response body: the application's own, or an answer of ours.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use crate::session::Lease;
+
+pin_project! {
+    /// The body of a response that passed a [`BayeuxService`](crate::BayeuxService): the inner service's body, untouched,
+    /// or the bytes of an answer.
+    pub struct ResponseBody<B> {
+        #[pin]
+        kind: Kind<B>,
+    }
+}
+
+pin_project! {
+    #[project = KindProj]
+    enum Kind<B> {
+        Inner { #[pin] body: B },
+        Answer { answer: AnswerBody },
+    }
+}
+
+/// An answer in one piece. Until its bytes are asked for, the messages in it are on loan: dropped before, they go back
+/// to their queues.
+#[derive(Debug, Default)]
+pub(crate) struct AnswerBody {
+    json: Bytes,
+    leases: Vec<Lease>,
+}
+
+impl AnswerBody {
+    pub(crate) const fn new(json: Bytes, leases: Vec<Lease>) -> Self {
+        Self { json, leases }
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.json.len()
+    }
+
+    fn take(&mut self) -> Option<Bytes> {
+        for lease in self.leases.drain(..) {
+            lease.commit();
+        }
+        (!self.json.is_empty()).then(|| std::mem::take(&mut self.json))
+    }
+}
+
+impl<B> ResponseBody<B> {
+    pub(crate) const fn inner(body: B) -> Self {
+        Self {
+            kind: Kind::Inner { body },
+        }
+    }
+
+    pub(crate) const fn answer(answer: AnswerBody) -> Self {
+        Self {
+            kind: Kind::Answer { answer },
+        }
+    }
+}
+
+/// An empty body; outer layers such as `TimeoutLayer` make their own responses of it.
+impl<B> Default for ResponseBody<B> {
+    fn default() -> Self {
+        Self::answer(AnswerBody::default())
+    }
+}
+
+impl<B> std::fmt::Debug for ResponseBody<B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ResponseBody").finish_non_exhaustive()
+    }
+}
+
+impl<B> Body for ResponseBody<B>
+where
+    B: Body<Data = Bytes>,
+{
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        match self.project().kind.project() {
+            KindProj::Inner { body } => body.poll_frame(cx),
+            KindProj::Answer { answer } => Poll::Ready(answer.take().map(|json| Ok(Frame::data(json)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Inner { body } => body.is_end_stream(),
+            Kind::Answer { answer } => answer.json.is_empty(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Inner { body } => body.size_hint(),
+            Kind::Answer { answer } => SizeHint::with_exact(answer.json.len() as u64),
+        }
+    }
+}

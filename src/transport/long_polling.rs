@@ -1,0 +1,101 @@
+//! The `long-polling` transport: a POST with messages, answered at once or, if it is a lone connect, when there is
+//! something to say.
+
+use std::sync::Arc;
+
+use http::{Response, header::SET_COOKIE, request::Parts};
+use http_body::Body;
+use tokio::time::timeout;
+
+use super::{
+    AnswerBody,
+    answer::{Answer, refuse},
+    cookie,
+    request::{self, Refusal},
+};
+use crate::{
+    dispatch::{ConnectReply, Dispatched, Exchange, PendingConnect, dispatch},
+    server::State,
+    session::Taken,
+};
+
+/// The connection types that this transport serves. The second is what Faye calls the same thing when it crosses
+/// origins.
+const CONNECTION_TYPES: &[&str] = &["long-polling", "cross-origin-long-polling"];
+
+/// Serves one request, from its body to the answer. Everything of the request is dropped before a connect is held.
+pub(crate) async fn serve<B>(state: Arc<State>, request: Arc<Parts>, body: B) -> Response<AnswerBody>
+where
+    B: Body,
+{
+    let config = &state.config;
+    let read = timeout(config.body_timeout, request::read(body, config.max_body_bytes));
+    let dispatched = match read.await.unwrap_or(Err(Refusal::Slow)) {
+        Ok(body) => process(&state, &request, &body),
+        Err(refusal) => Err(refusal),
+    };
+    drop(request);
+    match dispatched {
+        Ok(Processed::Answered(response)) => response,
+        Ok(Processed::Lone(connect)) => hold(&state, connect).await,
+        Err(refusal) => refuse(refusal, config),
+    }
+}
+
+/// How far a request could be taken without waiting.
+enum Processed {
+    Answered(Response<AnswerBody>),
+    /// A single connect, which may be held.
+    Lone(PendingConnect),
+}
+
+fn process(state: &State, request: &Arc<Parts>, body: &[u8]) -> Result<Processed, Refusal> {
+    let texts = request::texts(body)?;
+    let messages = request::messages(&texts, state.config.max_batch)?;
+    let exchange = Exchange {
+        state,
+        request,
+        cookies: &cookie::read(&request.headers, &state.config),
+        connection_types: CONNECTION_TYPES,
+    };
+    let mut dispatched = dispatch(&exchange, &messages);
+    if messages.len() == 1
+        && let Some(connect) = dispatched.connects.pop()
+    {
+        return Ok(Processed::Lone(connect));
+    }
+    Ok(Processed::Answered(answer(state, dispatched)))
+}
+
+/// Answers now: a connect that shares its request is never held, or the others would wait for it.
+fn answer(state: &State, dispatched: Dispatched) -> Response<AnswerBody> {
+    let mut answer = Answer::new(dispatched.replies);
+    for connect in dispatched.connects {
+        let (reply, taken) = connect.answer_now();
+        add(&mut answer, state, &reply, taken);
+    }
+    let mut response = answer.into_response(&state.config);
+    let cookie = dispatched
+        .new_browser
+        .and_then(|browser| cookie::write(browser, &state.config.browser_cookie));
+    if let Some(cookie) = cookie {
+        response.headers_mut().insert(SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// Answers a lone connect when it is time. Between the end of the wait and the response there is no other wait, so that
+/// messages are never out of the queue and not yet in a response when the request is dropped.
+async fn hold(state: &State, connect: PendingConnect) -> Response<AnswerBody> {
+    let (reply, taken) = connect.answer().await;
+    let mut answer = Answer::new(Vec::new());
+    add(&mut answer, state, &reply, taken);
+    answer.into_response(&state.config)
+}
+
+fn add(answer: &mut Answer, state: &State, reply: &ConnectReply, taken: Taken) {
+    let mut json = Dispatched::default();
+    json.push(&reply.finish(state, taken.reason));
+    reply.clean_up(state, taken.reason);
+    answer.connect(taken, &json.replies);
+}

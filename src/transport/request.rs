@@ -1,0 +1,146 @@
+//! From a request body to JSON texts.
+
+use std::{borrow::Cow, future::poll_fn, pin::pin};
+
+use bytes::{Buf, Bytes};
+use http::StatusCode;
+use http_body::Body;
+
+use crate::protocol::{Inbound, ParseError, parse_text};
+
+/// Why a request is no Bayeux request: the HTTP status, and the text for its body.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Refusal {
+    Malformed,
+    BodyTooLarge,
+    BatchTooLarge,
+    Slow,
+}
+
+impl Refusal {
+    pub(super) const fn status(self) -> StatusCode {
+        match self {
+            Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::BodyTooLarge | Self::BatchTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Slow => StatusCode::REQUEST_TIMEOUT,
+        }
+    }
+
+    /// In the shape of a reply, for clients that read the body whatever the status.
+    pub(super) const fn json(self) -> &'static str {
+        match self {
+            Self::Malformed => r#"[{"successful":false,"error":"400::message_malformed"}]"#,
+            Self::BodyTooLarge => r#"[{"successful":false,"error":"413::body_too_large"}]"#,
+            Self::BatchTooLarge => r#"[{"successful":false,"error":"413::batch_too_large"}]"#,
+            Self::Slow => r#"[{"successful":false,"error":"408::body_timeout"}]"#,
+        }
+    }
+}
+
+/// Reads a whole body, but never more than `limit` bytes of it. A body that breaks off is malformed; nobody is there
+/// to read the answer anyway.
+pub(super) async fn read<B>(body: B, limit: usize) -> Result<Bytes, Refusal>
+where
+    B: Body,
+{
+    let mut body = pin!(body);
+    if body.size_hint().lower() > limit as u64 {
+        return Err(Refusal::BodyTooLarge);
+    }
+    let mut whole = Collected::default();
+    while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+        if let Ok(data) = frame.map_err(|_| Refusal::Malformed)?.into_data() {
+            whole.push(data, limit)?;
+        }
+    }
+    Ok(whole.into_bytes())
+}
+
+/// A body in the making. Most come in one piece, which is used as it is.
+#[derive(Default)]
+struct Collected {
+    first: Bytes,
+    all: Vec<u8>,
+}
+
+impl Collected {
+    fn push(&mut self, mut data: impl Buf, limit: usize) -> Result<(), Refusal> {
+        let size = data.remaining();
+        if self.first.len() + self.all.len() + size > limit {
+            return Err(Refusal::BodyTooLarge);
+        }
+        let data = data.copy_to_bytes(size);
+        if self.first.is_empty() && self.all.is_empty() {
+            self.first = data;
+            return Ok(());
+        }
+        self.all.extend_from_slice(&std::mem::take(&mut self.first));
+        self.all.extend_from_slice(&data);
+        Ok(())
+    }
+
+    fn into_bytes(self) -> Bytes {
+        if self.all.is_empty() {
+            self.first
+        } else {
+            self.all.into()
+        }
+    }
+}
+
+/// The JSON texts of a body, told by how it looks and not by its `Content-Type`: clients label it in many ways. What
+/// starts with a bracket is JSON; anything else is a form whose `message` fields hold it.
+pub(super) fn texts(body: &[u8]) -> Result<Vec<Cow<'_, str>>, Refusal> {
+    const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    if let Some(b'[' | b'{') = body.trim_ascii_start().first() {
+        let text = std::str::from_utf8(body).map_err(|_| Refusal::Malformed)?;
+        return Ok(vec![Cow::Borrowed(text)]);
+    }
+    let texts: Vec<_> = form_urlencoded::parse(body)
+        .filter(|(name, _)| name == "message")
+        .map(|(_, value)| value)
+        .collect();
+    if texts.is_empty() {
+        Err(Refusal::Malformed)
+    } else {
+        Ok(texts)
+    }
+}
+
+/// The messages in all of the texts.
+pub(super) fn messages<'a>(texts: &'a [Cow<'_, str>], max: usize) -> Result<Vec<Inbound<'a>>, Refusal> {
+    let mut messages = Vec::new();
+    for text in texts {
+        parse_text(text, max, &mut messages).map_err(|error| match error {
+            ParseError::Malformed => Refusal::Malformed,
+            ParseError::TooMany => Refusal::BatchTooLarge,
+        })?;
+    }
+    Ok(messages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_told_by_its_first_character() {
+        for body in ["[]", " \r\n[]", "\u{feff}[]", "{}"] {
+            assert_eq!(texts(body.as_bytes()).unwrap().len(), 1, "{body}");
+        }
+    }
+
+    #[test]
+    fn form_fields_named_message_hold_json() {
+        let body = b"x=1&message=%5B%7B%22a%22%3A%22%C3%A4+b%22%7D%5D&message={}";
+        assert_eq!(texts(body).unwrap(), ["[{\"a\":\"\u{e4} b\"}]", "{}"]);
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for body in [&b""[..], b" ", b"null", b"5", b"x=1", b"[\"\xff\"]"] {
+            assert_eq!(texts(body), Err(Refusal::Malformed), "{body:?}");
+        }
+    }
+}

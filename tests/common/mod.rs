@@ -1,0 +1,201 @@
+//! A Bayeux client that talks to a service in-process: no socket, no real time.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses its own part of this module"
+)]
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+use tower_bayeux::{AnswerInfo, BayeuxServer, BayeuxService};
+
+/// Where the tests serve Bayeux.
+pub const BASE: &str = "/cometd";
+
+/// The answer to one request.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub info: Option<AnswerInfo>,
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// All messages of the answer.
+    pub fn messages(&self) -> Vec<Value> {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self.body))
+    }
+
+    /// The only message of the answer.
+    #[track_caller]
+    pub fn only(&self) -> Value {
+        let messages = self.messages();
+        assert_eq!(messages.len(), 1, "{messages:?}");
+        messages.into_iter().next().unwrap()
+    }
+
+    /// `(channel, data)` of each event.
+    pub fn events(&self) -> Vec<(String, Value)> {
+        let is_event = |message: &Value| message.get("data").is_some();
+        let pair = |message: Value| (message["channel"].as_str().unwrap().to_owned(), message["data"].clone());
+        self.messages().into_iter().filter(is_event).map(pair).collect()
+    }
+
+    /// The connect reply, which is the last message.
+    #[track_caller]
+    pub fn connect_reply(&self) -> Value {
+        let reply = self.messages().pop().unwrap();
+        assert_eq!(reply["channel"], "/meta/connect", "{reply}");
+        reply
+    }
+
+    /// The value of the cookie that the answer sets.
+    pub fn new_cookie(&self) -> Option<String> {
+        let header = self.headers.get(header::SET_COOKIE)?.to_str().unwrap();
+        Some(header.split(';').next().unwrap().to_owned())
+    }
+}
+
+/// A POST to the Bayeux path.
+pub fn post(body: impl Into<Bytes>) -> Request<Full<Bytes>> {
+    Request::post(BASE)
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Full::new(body.into()))
+        .unwrap()
+}
+
+/// Sends one request through a fresh service, as hyper's per-connection clones are.
+pub async fn send(server: &BayeuxServer, request: Request<Full<Bytes>>) -> Answer {
+    let service = BayeuxService::new(BASE, server.clone());
+    read(service.oneshot(request).await.unwrap()).await
+}
+
+/// Sends JSON.
+pub async fn send_json(server: &BayeuxServer, json: Value) -> Answer {
+    send(server, post(json.to_string())).await
+}
+
+/// Reads a response to its end.
+pub async fn read<B>(response: Response<B>) -> Answer
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: std::fmt::Debug,
+{
+    let (parts, body) = response.into_parts();
+    Answer {
+        status: parts.status,
+        headers: parts.headers,
+        info: parts.extensions.get().copied(),
+        body: body.collect().await.unwrap().to_bytes(),
+    }
+}
+
+/// A client with a session. Clones share the session, so that one can poll while another sends.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub server: BayeuxServer,
+    pub id: String,
+    /// Sent with every request if set, as `name=value`.
+    pub cookie: Option<String>,
+}
+
+impl Client {
+    /// Handshakes, without keeping the cookie.
+    pub async fn handshake(server: &BayeuxServer) -> Self {
+        let answer = send_json(
+            server,
+            json!([{ "channel": "/meta/handshake", "id": "hs", "version": "1.0" }]),
+        )
+        .await;
+        let reply = answer.only();
+        assert_eq!(reply["successful"], true, "{reply}");
+        Self {
+            server: server.clone(),
+            id: reply["clientId"].as_str().unwrap().to_owned(),
+            cookie: None,
+        }
+    }
+
+    /// Handshakes and makes the first connect, which is never held.
+    pub async fn connected(server: &BayeuxServer) -> Self {
+        let client = Self::handshake(server).await;
+        client.connect().await;
+        client
+    }
+
+    /// Handshakes, connects and subscribes.
+    pub async fn subscribed(server: &BayeuxServer, channel: &str) -> Self {
+        let client = Self::connected(server).await;
+        client.subscribe(channel).await;
+        client
+    }
+
+    /// Sends messages, putting in the `clientId` where there is none.
+    pub async fn send(&self, mut messages: Value) -> Answer {
+        for message in messages.as_array_mut().unwrap() {
+            let fields = message.as_object_mut().unwrap();
+            fields.entry("clientId").or_insert_with(|| self.id.clone().into());
+        }
+        let mut request = post(messages.to_string());
+        if let Some(cookie) = &self.cookie {
+            request.headers_mut().insert(header::COOKIE, cookie.parse().unwrap());
+        }
+        send(&self.server, request).await
+    }
+
+    pub async fn connect(&self) -> Answer {
+        self.send(json!([{ "channel": "/meta/connect", "id": "c", "connectionType": "long-polling" }]))
+            .await
+    }
+
+    /// A connect that is not to be held.
+    pub async fn poll(&self) -> Answer {
+        self.send(json!([{ "channel": "/meta/connect", "id": "c", "advice": { "timeout": 0 } }]))
+            .await
+    }
+
+    #[track_caller]
+    pub async fn subscribe(&self, channel: &str) -> Value {
+        let reply = self
+            .send(json!([{ "channel": "/meta/subscribe", "id": "s", "subscription": channel }]))
+            .await
+            .only();
+        assert_eq!(reply["successful"], true, "{reply}");
+        reply
+    }
+
+    pub async fn publish(&self, channel: &str, data: Value) -> Value {
+        self.send(json!([{ "channel": channel, "id": "p", "data": data }]))
+            .await
+            .only()
+    }
+
+    pub async fn disconnect(&self) -> Value {
+        self.send(json!([{ "channel": "/meta/disconnect", "id": "d" }]))
+            .await
+            .only()
+    }
+
+    /// Starts a connect on a task of its own and waits until it is held.
+    pub async fn hold(&self) -> tokio::task::JoinHandle<Answer> {
+        let held = self.server.stats().held_connects;
+        let client = self.clone();
+        let task = tokio::spawn(async move { client.connect().await });
+        while self.server.stats().held_connects == held {
+            tokio::task::yield_now().await;
+        }
+        task
+    }
+}
+
+/// Lets paused time pass, and whatever is due happen.
+pub async fn pass(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
