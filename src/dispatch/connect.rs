@@ -4,12 +4,12 @@ use std::{borrow::Cow, time::Duration};
 
 use serde_json::value::RawValue;
 
-use super::{CONNECT, Exchange, unknown, unknown_session_advice};
+use super::{CONNECT, Exchange, STORM_PAUSE, unknown, unknown_session_advice};
 use crate::{
     Reason,
     protocol::{Advice, ClientId, Denied, Inbound, Reconnect, Reply},
     server::State,
-    session::{Connect, Taken},
+    session::{Connect, Held, Taken},
 };
 
 /// A connect that was accepted and is yet to be answered. Owns what its reply needs, so that the request can be
@@ -57,17 +57,14 @@ pub(super) fn connect<'m>(
 
 impl PendingConnect {
     /// Answers at once, with whatever is queued.
-    pub(crate) fn answer_now(self) -> (ConnectReply, Taken) {
-        (self.reply, self.connect.answer_now())
+    pub(crate) fn answer_now(mut self) -> (ConnectReply, Taken) {
+        let taken = self.connect.answer_now();
+        (self.reply, taken)
     }
 
     /// Answers when it is time: at once, or after a hold. Ready in the very poll that takes the messages.
-    pub(crate) async fn answer(self) -> (ConnectReply, Taken) {
-        let taken = match self.hold {
-            Some(timeout) => self.connect.hold(timeout).await,
-            None => self.connect.answer_now(),
-        };
-        (self.reply, taken)
+    pub(crate) fn answer(self) -> (ConnectReply, Held) {
+        (self.reply, self.connect.hold(self.hold))
     }
 }
 
@@ -97,6 +94,11 @@ impl ConnectReply {
             },
             Reason::Shutdown => Reply {
                 advice: advice(Reconnect::Retry, interval.saturating_add(state.jitter())),
+                ..reply
+            },
+            // Two clients that share a session, as a duplicated browser tab does, would chase each other.
+            Reason::Superseded => Reply {
+                advice: advice(Reconnect::Retry, interval.max(STORM_PAUSE)),
                 ..reply
             },
             _ => reply,

@@ -2,15 +2,12 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use super::{Exchange, HANDSHAKE};
+use super::{Exchange, HANDSHAKE, STORM_PAUSE};
 use crate::{
     protocol::{Advice, BayeuxError, BrowserId, Denied, Inbound, Reconnect, Reply, VERSION},
     server::BrowserBinding,
     session::Origin,
 };
-
-/// The shortest pause that a client is told to make after a refused handshake: one at once would be a storm.
-const REFUSED_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Makes a session and says which cookie to set, if one is to be set. Version, connection types and an old `clientId`
 /// are not looked at, as in CometD: clients in the field send anything there.
@@ -23,7 +20,7 @@ pub(super) fn handshake<'m>(exchange: &Exchange<'_>, message: &Inbound<'m>) -> (
         }
     };
     if exchange.state.hub.is_draining() {
-        let pause = REFUSED_INTERVAL.saturating_add(exchange.state.jitter());
+        let pause = STORM_PAUSE.saturating_add(exchange.state.jitter());
         let advice = exchange.handshake_advice(Reconnect::Handshake, pause);
         return (exchange.refuse(id, &BayeuxError::HandshakeDenied.into(), advice), None);
     }

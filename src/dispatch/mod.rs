@@ -7,9 +7,10 @@ mod publish;
 mod subscribe;
 mod unsubscribe;
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use http::request::Parts;
+use tokio::task::coop::consume_budget;
 
 pub(crate) use connect::{ConnectReply, PendingConnect};
 
@@ -24,6 +25,9 @@ const CONNECT: &str = "/meta/connect";
 const SUBSCRIBE: &str = "/meta/subscribe";
 const UNSUBSCRIBE: &str = "/meta/unsubscribe";
 const DISCONNECT: &str = "/meta/disconnect";
+
+/// The pause that a client is told to make where its next step at once could turn into a storm of requests.
+const STORM_PAUSE: Duration = Duration::from_secs(2);
 
 /// What the messages of one request share.
 pub(crate) struct Exchange<'a> {
@@ -40,6 +44,12 @@ pub(crate) struct BrowserCookies {
     pub(crate) ids: Vec<BrowserId>,
     /// Whether there is one that this server can't have set.
     pub(crate) foreign: bool,
+}
+
+impl BrowserCookies {
+    fn is_empty(&self) -> bool {
+        self.ids.is_empty() && !self.foreign
+    }
 }
 
 /// What a request leads to.
@@ -60,7 +70,10 @@ enum Outcome<'m> {
 
 /// Processes the messages of one request in their order. A handshake makes the others void, because the spec has them
 /// ignored and clients expect its reply alone.
-pub(crate) fn dispatch(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) -> Dispatched {
+///
+/// A large batch lets others run in between. Dropped half way, what was processed stays done, as if the request had
+/// held no more.
+pub(crate) async fn dispatch(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) -> Dispatched {
     let mut dispatched = Dispatched::default();
     if let Some(message) = messages.iter().find(|message| is_handshake(message)) {
         let (reply, new_browser) = handshake::handshake(exchange, message);
@@ -73,6 +86,7 @@ pub(crate) fn dispatch(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) -> Dis
             Outcome::Reply(reply) => dispatched.push(&reply),
             Outcome::Connect(connect) => dispatched.connects.push(connect),
         }
+        consume_budget().await;
     }
     dispatched
 }
@@ -163,8 +177,11 @@ impl Exchange<'_> {
             session.bind();
             return true;
         }
-        let brought_none = self.cookies.ids.is_empty() && !self.cookies.foreign;
-        brought_none && binding == BrowserBinding::OnFirstUse && !session.is_bound()
+        self.cookies.is_empty() && binding == BrowserBinding::OnFirstUse && !session.is_bound()
+    }
+
+    fn lacks_required_cookie(&self) -> bool {
+        self.cookies.is_empty() && self.state.config.browser_binding == BrowserBinding::Required
     }
 
     /// The reply to a message that failed: whatever of it can be echoed is.
@@ -187,8 +204,13 @@ impl Exchange<'_> {
     fn connect_advice(&self, error: BayeuxError) -> Advice {
         let config = &self.state.config;
         match error {
+            // A client that keeps no cookies would handshake for ever; see to it that it takes its time.
+            BayeuxError::SessionUnknown if self.lacks_required_cookie() => {
+                Advice::new(Reconnect::Handshake, STORM_PAUSE, config.timeout)
+            }
             BayeuxError::SessionUnknown => unknown_session_advice(self.state),
-            _ => Advice::new(Reconnect::Retry, config.interval, config.timeout),
+            // What was wrong with this connect will be wrong with the next one.
+            _ => Advice::new(Reconnect::Retry, config.interval.max(STORM_PAUSE), config.timeout),
         }
     }
 
@@ -203,5 +225,5 @@ fn unknown<'m>(message: &Inbound<'m>) -> Denied<'m> {
 
 /// Start again, at once.
 fn unknown_session_advice(state: &State) -> Advice {
-    Advice::new(Reconnect::Handshake, std::time::Duration::ZERO, state.config.timeout)
+    Advice::new(Reconnect::Handshake, Duration::ZERO, state.config.timeout)
 }

@@ -114,10 +114,11 @@ impl BayeuxServer {
         self.0.channels.len()
     }
 
-    /// How many sessions have subscribed to exactly this name or pattern.
+    /// How many sessions have subscribed to exactly this name or pattern; those that reach it by another pattern do not
+    /// count.
     #[must_use]
-    pub fn subscriber_count(&self, channel: &ChannelName) -> usize {
-        self.0.channels.session_count(channel)
+    pub fn subscriber_count(&self, channel: impl AsRef<str>) -> usize {
+        ChannelName::parse(channel.as_ref()).map_or(0, |channel| self.0.channels.session_count(&channel))
     }
 
     /// A stream of what happens from now on: sessions come and go, subscribe and unsubscribe, and

@@ -63,18 +63,19 @@ impl Connect {
     }
 
     /// Answers now, with whatever is queued.
-    pub(crate) fn answer_now(mut self) -> Taken {
+    pub(crate) fn answer_now(&mut self) -> Taken {
         let session = Arc::clone(&self.session);
         let mut state = session.state();
         let reason = self.release_reason(&state).unwrap_or(Reason::NotHeld);
         self.finish(&mut state, reason)
     }
 
-    /// Holds the connect until there is something to deliver, `timeout` is over, or something ends it.
-    pub(crate) fn hold(self, timeout: Duration) -> Held {
+    /// Holds the connect until there is something to deliver, `timeout` is over, or something ends it. Without a
+    /// timeout it is answered by the first poll.
+    pub(crate) fn hold(self, timeout: Option<Duration>) -> Held {
         Held {
             connect: self,
-            timeout: sleep(timeout),
+            timeout: timeout.map(sleep),
         }
     }
 
@@ -147,7 +148,7 @@ pin_project! {
     pub(crate) struct Held {
         connect: Connect,
         #[pin]
-        timeout: Sleep,
+        timeout: Option<Sleep>,
     }
 }
 
@@ -157,6 +158,9 @@ impl Future for Held {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Taken> {
         let this = self.project();
         let connect = this.connect;
+        let Some(timeout) = this.timeout.as_pin_mut() else {
+            return Poll::Ready(connect.answer_now());
+        };
         let session = Arc::clone(&connect.session);
         let registered = {
             let mut state = session.state();
@@ -167,7 +171,7 @@ impl Future for Held {
         };
         drop(registered);
         connect.start_hold();
-        ready!(this.timeout.poll(cx));
+        ready!(timeout.poll(cx));
         let mut state = session.state();
         let reason = connect.release_reason(&state).unwrap_or(Reason::Timeout);
         let waker = (reason != Reason::Superseded).then(|| state.waker.take());

@@ -21,7 +21,7 @@ pub use counters::{ReasonCounts, Stats};
 pub use handle::{DeliverError, ServerSession};
 pub use queue::OverflowPolicy;
 
-pub(crate) use connect::{Connect, Taken};
+pub(crate) use connect::{Connect, Held, Taken};
 pub(crate) use delivery::Delivery;
 pub(crate) use expiry::Sweeper;
 pub(crate) use hub::{Host, Hub};

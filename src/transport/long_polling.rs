@@ -23,23 +23,35 @@ use crate::{
 /// origins.
 const CONNECTION_TYPES: &[&str] = &["long-polling", "cross-origin-long-polling"];
 
-/// Serves one request, from its body to the answer. Everything of the request is dropped before a connect is held.
+/// Serves one request, from its body to the answer. Everything of the request is dropped before a connect is held; the
+/// first part is boxed, so that a held connect does not carry the room that it took.
+///
+/// Between the end of the wait and the response there is no other wait, so that messages are never out of the queue and
+/// not yet in a response when the request is dropped.
 pub(crate) async fn serve<B>(state: Arc<State>, request: Arc<Parts>, body: B) -> Response<AnswerBody>
+where
+    B: Body,
+{
+    let processed = Box::pin(read_and_process(&state, request, body)).await;
+    let (reply, held) = match processed {
+        Ok(Processed::Lone(connect)) => connect.answer(),
+        Ok(Processed::Answered(response)) => return response,
+        Err(refusal) => return refuse(refusal, &state.config),
+    };
+    let taken = held.await;
+    let mut answer = Answer::new(Vec::new());
+    add(&mut answer, &state, &reply, taken);
+    answer.into_response(&state.config)
+}
+
+async fn read_and_process<B>(state: &State, request: Arc<Parts>, body: B) -> Result<Processed, Refusal>
 where
     B: Body,
 {
     let config = &state.config;
     let read = timeout(config.body_timeout, request::read(body, config.max_body_bytes));
-    let dispatched = match read.await.unwrap_or(Err(Refusal::Slow)) {
-        Ok(body) => process(&state, &request, &body),
-        Err(refusal) => Err(refusal),
-    };
-    drop(request);
-    match dispatched {
-        Ok(Processed::Answered(response)) => response,
-        Ok(Processed::Lone(connect)) => hold(&state, connect).await,
-        Err(refusal) => refuse(refusal, config),
-    }
+    let body = read.await.unwrap_or(Err(Refusal::Slow))?;
+    process(state, request, &body).await
 }
 
 /// How far a request could be taken without waiting.
@@ -49,16 +61,16 @@ enum Processed {
     Lone(PendingConnect),
 }
 
-fn process(state: &State, request: &Arc<Parts>, body: &[u8]) -> Result<Processed, Refusal> {
+async fn process(state: &State, request: Arc<Parts>, body: &[u8]) -> Result<Processed, Refusal> {
     let texts = request::texts(body)?;
     let messages = request::messages(&texts, state.config.max_batch)?;
     let exchange = Exchange {
         state,
-        request,
+        request: &request,
         cookies: &cookie::read(&request.headers, &state.config),
         connection_types: CONNECTION_TYPES,
     };
-    let mut dispatched = dispatch(&exchange, &messages);
+    let mut dispatched = dispatch(&exchange, &messages).await;
     if messages.len() == 1
         && let Some(connect) = dispatched.connects.pop()
     {
@@ -82,15 +94,6 @@ fn answer(state: &State, dispatched: Dispatched) -> Response<AnswerBody> {
         response.headers_mut().insert(SET_COOKIE, cookie);
     }
     response
-}
-
-/// Answers a lone connect when it is time. Between the end of the wait and the response there is no other wait, so that
-/// messages are never out of the queue and not yet in a response when the request is dropped.
-async fn hold(state: &State, connect: PendingConnect) -> Response<AnswerBody> {
-    let (reply, taken) = connect.answer().await;
-    let mut answer = Answer::new(Vec::new());
-    add(&mut answer, state, &reply, taken);
-    answer.into_response(&state.config)
 }
 
 fn add(answer: &mut Answer, state: &State, reply: &ConnectReply, taken: Taken) {

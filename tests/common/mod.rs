@@ -161,7 +161,6 @@ impl Client {
             .await
     }
 
-    #[track_caller]
     pub async fn subscribe(&self, channel: &str) -> Value {
         let reply = self
             .send(json!([{ "channel": "/meta/subscribe", "id": "s", "subscription": channel }]))
@@ -198,4 +197,118 @@ impl Client {
 /// Lets paused time pass, and whatever is due happen.
 pub async fn pass(duration: Duration) {
     tokio::time::sleep(duration).await;
+}
+
+/// The three fields of a full advice.
+pub fn advice(reconnect: &str, interval: u64, timeout: u64) -> Value {
+    json!({ "reconnect": reconnect, "interval": interval, "timeout": timeout })
+}
+
+/// The names of an object's fields, sorted.
+pub fn keys(object: &Value) -> Vec<&str> {
+    let mut keys: Vec<_> = object.as_object().unwrap().keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    keys
+}
+
+impl Client {
+    /// Sends one message and returns its only reply.
+    pub async fn ask(&self, message: Value) -> Value {
+        self.send(json!([message])).await.only()
+    }
+
+    /// Sends a body as it is, with the client's cookie.
+    pub async fn send_text(&self, body: impl Into<Bytes>) -> Answer {
+        let mut request = post(body);
+        if let Some(cookie) = &self.cookie {
+            request.headers_mut().insert(header::COOKIE, cookie.parse().unwrap());
+        }
+        send(&self.server, request).await
+    }
+}
+
+
+/// A response as the service gives it, its body not yet asked for.
+pub type RawResponse = Response<tower_bayeux::ResponseBody<tower_bayeux::EmptyBody>>;
+
+/// A request on its way, to be polled or dropped by hand.
+pub type InFlight = std::pin::Pin<Box<dyn Future<Output = RawResponse> + Send>>;
+
+/// Starts a request without polling it.
+pub fn start(server: &BayeuxServer, request: Request<Full<Bytes>>) -> InFlight {
+    let service = BayeuxService::new(BASE, server.clone());
+    Box::pin(async move { service.oneshot(request).await.unwrap() })
+}
+
+/// Polls once, with a waker that nobody listens to.
+pub fn poll_once<F: Future + Unpin>(future: &mut F) -> std::task::Poll<F::Output> {
+    std::pin::Pin::new(future).poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
+}
+
+/// Runs `body` on a thread of its own, so that a deadlock in it fails the test instead of hanging it.
+#[track_caller]
+pub fn finishes(what: &str, body: impl FnOnce() + Send + 'static) {
+    let (done, is_done) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        body();
+        let _ = done.send(());
+    });
+    match is_done.recv_timeout(Duration::from_secs(20)) {
+        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("deadlock: {what}"),
+        _ => {
+            if let Err(panic) = thread.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+    }
+}
+
+impl Client {
+    /// A request of this client's, with the `clientId` put in where there is none.
+    pub fn request(&self, mut messages: Value) -> Request<Full<Bytes>> {
+        for message in messages.as_array_mut().unwrap() {
+            let fields = message.as_object_mut().unwrap();
+            fields.entry("clientId").or_insert_with(|| self.id.clone().into());
+        }
+        post(messages.to_string())
+    }
+
+    /// A connect that is not polled yet.
+    pub fn start_connect(&self) -> InFlight {
+        let connect = json!([{ "channel": "/meta/connect", "id": "c", "connectionType": "long-polling" }]);
+        start(&self.server, self.request(connect))
+    }
+
+    /// A connect that is held, to be polled or dropped by hand.
+    #[track_caller]
+    pub fn start_held(&self) -> InFlight {
+        let mut connect = self.start_connect();
+        assert!(poll_once(&mut connect).is_pending(), "the connect is not held");
+        connect
+    }
+
+    /// The server's side of this client.
+    #[track_caller]
+    pub fn session(&self) -> tower_bayeux::ServerSession {
+        self.server.session(&self.client_id()).expect("no live session")
+    }
+
+    pub fn client_id(&self) -> tower_bayeux::ClientId {
+        self.id.parse().unwrap()
+    }
+}
+
+/// A fixed sequence of numbers that look random (`SplitMix64`), so that a failure can be repeated.
+#[derive(Debug)]
+pub struct Random(pub u64);
+
+impl Random {
+    /// A number below `limit`.
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % limit
+    }
 }

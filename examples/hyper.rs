@@ -1,0 +1,97 @@
+//! A Bayeux server on plain hyper, with nothing else around it.
+//!
+//! What it shows:
+//!
+//! - [`BayeuxService::new`] as a complete hyper service: `/cometd` speaks Bayeux, every other path is a 404.
+//! - HTTP/1.1 and HTTP/2 on one port, through hyper-util's `auto` server.
+//! - A graceful end: [`BayeuxServer::shutdown`] answers the held polls, so hyper need not wait for them.
+//!
+//! Anybody may subscribe and publish anywhere, so any Bayeux client or test suite can be pointed at it.
+//!
+//! ```text
+//! cargo run --example hyper
+//! ```
+//!
+//! | variable | what | default |
+//! |---|---|---|
+//! | `PORT` | the port on 127.0.0.1; 0 picks a free one | 8080 |
+//! | `BAYEUX_TIMEOUT_MS` | how long a `/meta/connect` is held | 30000 |
+//! | `BAYEUX_MAX_INTERVAL_MS` | how long a session may stay away before it is removed | 30000 |
+//!
+//! What to try:
+//!
+//! ```text
+//! URL=http://127.0.0.1:8080/cometd
+//! post() { curl -s "$URL" -H 'content-type: application/json' -d "$1"; echo; }
+//!
+//! post '[{"channel":"/meta/handshake","version":"1.0","supportedConnectionTypes":["long-polling"]}]'
+//! ID=... # the clientId of that answer
+//!
+//! post '[{"channel":"/meta/subscribe","clientId":"'$ID'","subscription":"/greetings/*"}]'
+//! post '[{"channel":"/meta/connect","clientId":"'$ID'","connectionType":"long-polling"}]'   # at once
+//! post '[{"channel":"/meta/connect","clientId":"'$ID'","connectionType":"long-polling"}]' & # held
+//! post '[{"channel":"/greetings/en","clientId":"'$ID'","data":"hello"}]'                    # ends the poll
+//! ```
+
+use std::{env, error::Error, net::Ipv4Addr, time::Duration};
+
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::{conn::auto, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
+use tokio::net::TcpListener;
+use tower_bayeux::{BayeuxServer, BayeuxService};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let bayeux = BayeuxServer::builder()
+        .timeout(Duration::from_millis(env_or("BAYEUX_TIMEOUT_MS", 30_000)?))
+        .max_interval(Duration::from_millis(env_or("BAYEUX_MAX_INTERVAL_MS", 30_000)?))
+        .build();
+    let service = TowerToHyperService::new(BayeuxService::new("/cometd", bayeux.clone()));
+
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, env_or("PORT", 8080)?)).await?;
+    println!("listening on http://{}/cometd", listener.local_addr()?);
+
+    let http = auto::Builder::new(TokioExecutor::new());
+    let connections = GracefulShutdown::new();
+    loop {
+        let (stream, _) = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Most likely out of file descriptors: wait for some connections to end.
+                    eprintln!("cannot accept: {error}");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            },
+            _ = tokio::signal::ctrl_c() => break,
+        };
+        // Small answers that must go out now: do not wait for more to fill a packet.
+        let _ = stream.set_nodelay(true);
+        let connection = http.serve_connection(TokioIo::new(stream), service.clone());
+        let connection = connections.watch(connection.into_owned());
+        tokio::spawn(async move {
+            // Clients go away in the middle of a poll all the time: an error here is no news.
+            let _ = connection.await;
+        });
+    }
+
+    drop(listener);
+    bayeux.shutdown();
+    connections.shutdown().await;
+    Ok(())
+}
+
+/// The variable as a number, or `default` where it is not set.
+fn env_or<T>(name: &str, default: T) -> Result<T, Box<dyn Error>>
+where
+    T: std::str::FromStr<Err: Error + 'static>,
+{
+    match env::var(name) {
+        Ok(value) => Ok(value.parse()?),
+        Err(_) => Ok(default),
+    }
+}
