@@ -1,4 +1,71 @@
-#![doc = "A [tower](https://docs.rs/tower) layer that makes any HTTP stack a Bayeux / CometD server."]
+//! A [tower](https://docs.rs/tower) layer that makes any HTTP stack a Bayeux / CometD server.
+//!
+//! Requests on its paths are handled inside; every other request goes to the inner service untouched. Unmodified CometD,
+//! Faye and Salesforce-Streaming clients handshake, subscribe, publish and receive by long-polling.
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use tower_bayeux::{BayeuxLayer, BayeuxServer, Event};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let bayeux = BayeuxServer::new();
+//! let app: Router = Router::new()
+//!     .route("/", get(|| async { "hello" }))
+//!     .layer(BayeuxLayer::new("/cometd", bayeux.clone()));
+//!
+//! // From anywhere: sync, never blocks.
+//! bayeux.publish("/stock/ACME", &serde_json::json!({ "price": 42 }))?;
+//!
+//! // Who came, who subscribed, who left and why.
+//! let mut events = bayeux.events();
+//! tokio::spawn(async move {
+//!     while let Some(event) = events.recv().await {
+//!         if let Event::SessionRemoved { session, reason, .. } = event {
+//!             println!("{} left: {reason}", session.id());
+//!         }
+//!     }
+//! });
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Where to find what
+//!
+//! | | |
+//! |---|---|
+//! | [`BayeuxLayer`], [`BayeuxService`], [`Paths`] | the tower face: which requests are ours |
+//! | [`BayeuxServer`], [`BayeuxBuilder`], [`Config`] | the application's handle, and what can be configured |
+//! | [`ServerSession`], [`Event`], [`Subscription`], [`Message`] | sessions, what happens to them, what is published |
+//! | [`Reason`], [`Stats`], [`AnswerInfo`] | why things ended, how many, how long |
+//! | [`guide::protocol`] | what exactly goes over the wire |
+//!
+//! The [README](https://docs.rs/crate/tower-bayeux/latest/source/README.md) has recipes for the neighbours of the layer
+//! (CORS, timeouts, limits, …), for axum, hyper and tonic, and a table for those who come from axum-cometd.
+//!
+//! # Delivery
+//!
+//! A message that was accepted waits in the queue of each subscriber until a connect fetches it. It leaves the queue only
+//! in the very poll that completes the response; if that response is dropped before its body is asked for, it goes back
+//! to the front of the queue. From then on delivery is *at most once*: what HTTP server and kernel have taken may be lost
+//! with the connection, and only the Bayeux acknowledgement extension, which this version does not have, could tell.
+//!
+//! # Cancel safety
+//!
+//! A request may be dropped at any point, as hyper does when its connection goes away. A held connect that is dropped
+//! leaves everything queued and starts the session's expiry. [`EventStream::recv`] and [`Subscription::recv`] are cancel
+//! safe.
+//!
+//! # Runtime
+//!
+//! Requests must be served on a tokio runtime with time enabled. One task, started with the first session and ended with
+//! the last handle, expires sessions; there is none per session. Handles can be used anywhere, also outside a runtime.
+//!
+//! # Features
+//!
+//! | feature | default | |
+//! |---|---|---|
+//! | `tracing` | no | emits [`tracing`](https://docs.rs/tracing) events for sessions and refused requests |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(test),
@@ -10,6 +77,18 @@
         clippy::unwrap_used
     )
 )]
+
+/// The guide: longer texts than fit to any one item.
+#[cfg(any(doc, doctest))]
+pub mod guide {
+    #[doc = include_str!("../docs/protocol.md")]
+    pub mod protocol {}
+}
+
+/// The README's snippets, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
 
 mod channel;
 mod dispatch;
