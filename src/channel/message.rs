@@ -14,11 +14,18 @@ use crate::{protocol::Frame, session::ServerSession};
 pub struct Message {
     frame: Frame,
     sender: Option<ServerSession>,
+    /// Looked at once per subscriber, so kept.
+    is_service: bool,
 }
 
 impl Message {
-    pub(crate) const fn new(frame: Frame, sender: Option<ServerSession>) -> Self {
-        Self { frame, sender }
+    pub(crate) fn new(frame: Frame, sender: Option<ServerSession>) -> Self {
+        let is_service = frame.channel().starts_with("/service/");
+        Self {
+            frame,
+            sender,
+            is_service,
+        }
     }
 
     /// The channel that the message was published on, without a trailing slash.
@@ -53,8 +60,8 @@ impl Message {
         self.frame.json()
     }
 
-    pub(crate) fn is_service(&self) -> bool {
-        self.channel().starts_with("/service/")
+    pub(crate) const fn is_service(&self) -> bool {
+        self.is_service
     }
 }
 
