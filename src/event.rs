@@ -3,23 +3,24 @@
 use std::{
     any::Any,
     fmt,
+    future::poll_fn,
     pin::Pin,
     sync::{
-        Arc, Mutex, RwLock,
+        Arc, RwLock,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Waker, ready},
 };
 
 use futures_core::Stream;
 use http::request::Parts;
-use tokio::sync::mpsc;
 
 use crate::{
     Reason,
+    mailbox::{Receiver, Sender, Sent, mailbox},
     protocol::ChannelName,
     session::ServerSession,
-    sync::{lock, read, write},
+    sync::{read, write},
 };
 
 /// Something that happened on the server. Cheap to clone.
@@ -112,14 +113,32 @@ impl fmt::Debug for CustomEvent {
 /// It holds as many unread events as [`events_capacity`](crate::BayeuxBuilder::events_capacity) says; where further
 /// ones had to be dropped, an [`Event::Missed`] says how many. The server never waits for a reader.
 #[derive(Debug)]
-pub struct EventStream(mpsc::Receiver<Event>);
+pub struct EventStream {
+    events: Receiver<Event>,
+    /// The event that follows the `Missed` just given out.
+    next: Option<Event>,
+}
 
 impl EventStream {
     /// The next event; `None` once the last handle of the server is gone and everything is read.
     ///
     /// Cancel safe: an event is taken only when the future is ready.
     pub async fn recv(&mut self) -> Option<Event> {
-        self.0.recv().await
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        if let Some(event) = self.next.take() {
+            return Poll::Ready(Some(event));
+        }
+        let received = ready!(self.events.poll_recv(cx));
+        Poll::Ready(received.map(|item| {
+            if item.missed_before == 0 {
+                return item.value;
+            }
+            self.next = Some(item.value);
+            Event::Missed(item.missed_before)
+        }))
     }
 }
 
@@ -127,77 +146,69 @@ impl Stream for EventStream {
     type Item = Event;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
-        self.0.poll_recv(cx)
+        self.poll_recv(cx)
     }
 }
 
 /// Sends each event to all streams.
 #[derive(Debug, Default)]
 pub(crate) struct EventBus {
-    receivers: RwLock<Vec<Receiver>>,
+    streams: RwLock<Vec<Sender<Event>>>,
     /// How many there are, readable without the lock: nobody builds an event that nobody wants.
     count: AtomicUsize,
 }
 
-#[derive(Debug)]
-struct Receiver {
-    sender: mpsc::Sender<Event>,
-    /// Events dropped since the last one that fitted. Held while sending, so that `Missed` stands in its place.
-    missed: Mutex<u64>,
+/// What an event leaves to do once no lock is held.
+#[derive(Debug, Default)]
+#[must_use = "the readers are yet to be woken"]
+pub(crate) struct Announced {
+    wakers: Vec<Waker>,
+    /// How many streams had no room for the event.
+    pub(crate) missed: usize,
+}
+
+impl Announced {
+    pub(crate) fn wake(self) {
+        for waker in self.wakers {
+            waker.wake();
+        }
+    }
 }
 
 impl EventBus {
     pub(crate) fn subscribe(&self, capacity: usize) -> EventStream {
-        // One place more, for `Missed`.
-        let capacity = capacity.clamp(1, tokio::sync::Semaphore::MAX_PERMITS - 1) + 1;
-        let (sender, receiver) = mpsc::channel(capacity);
-        let mut receivers = write(&self.receivers);
-        receivers.retain(|receiver| !receiver.sender.is_closed());
-        receivers.push(Receiver {
-            sender,
-            missed: Mutex::new(0),
-        });
-        self.count.store(receivers.len(), Relaxed);
-        EventStream(receiver)
+        let (sender, events) = mailbox(capacity);
+        let mut streams = write(&self.streams);
+        streams.push(sender);
+        self.count.store(streams.len(), Relaxed);
+        EventStream { events, next: None }
     }
 
-    /// Sends what `event` makes, if anybody listens, and says how many streams had no room for it.
-    pub(crate) fn emit(&self, event: impl FnOnce() -> Event) -> usize {
+    /// Puts what `event` makes into all streams, if there are any. May be called under a lock; [`Announced::wake`] may
+    /// not.
+    pub(crate) fn announce(&self, event: impl FnOnce() -> Event) -> Announced {
+        let mut announced = Announced::default();
         if self.count.load(Relaxed) == 0 {
-            return 0;
+            return announced;
         }
         let event = event();
-        let receivers = read(&self.receivers);
-        let missed = receivers.iter().filter(|receiver| !receiver.send(&event)).count();
-        let gone = receivers.iter().any(|receiver| receiver.sender.is_closed());
-        drop(receivers);
-        if gone {
-            self.forget_closed();
+        let mut abandoned = false;
+        for stream in &*read(&self.streams) {
+            match stream.send(event.clone()) {
+                Sent::Queued(waker) => announced.wakers.extend(waker),
+                Sent::Missed => announced.missed += 1,
+                Sent::Gone => abandoned = true,
+            }
         }
-        missed
+        if abandoned {
+            self.forget_abandoned();
+        }
+        announced
     }
 
-    fn forget_closed(&self) {
-        let mut receivers = write(&self.receivers);
-        receivers.retain(|receiver| !receiver.sender.is_closed());
-        self.count.store(receivers.len(), Relaxed);
-    }
-}
-
-impl Receiver {
-    /// Whether the stream took the event, or is gone.
-    fn send(&self, event: &Event) -> bool {
-        let mut missed = lock(&self.missed);
-        if *missed > 0 && self.sender.capacity() >= 2 {
-            let _ = self.sender.try_send(Event::Missed(*missed));
-            *missed = 0;
-        }
-        // The last place is for `Missed`.
-        if self.sender.capacity() < 2 && !self.sender.is_closed() {
-            *missed += 1;
-            return false;
-        }
-        let _ = self.sender.try_send(event.clone());
-        true
+    fn forget_abandoned(&self) {
+        let mut streams = write(&self.streams);
+        streams.retain(Sender::is_read);
+        self.count.store(streams.len(), Relaxed);
     }
 }

@@ -94,6 +94,7 @@ mod channel;
 mod dispatch;
 mod event;
 mod layer;
+mod mailbox;
 mod protocol;
 mod reason;
 mod server;

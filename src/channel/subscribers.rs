@@ -78,8 +78,16 @@ impl Subscribers {
             let slots = read(&self.slots);
             let end = slots.capacity().min(start + CHUNK);
             for subscriber in (start..end).filter_map(|slot| slots.get(slot)) {
-                if seen.as_mut().is_none_or(|seen| seen.is_new(subscriber)) {
-                    offer(subscriber, message, delivery);
+                if seen.as_mut().is_some_and(|seen| !seen.is_new(subscriber)) {
+                    continue;
+                }
+                match subscriber {
+                    // A session that has just ended, or is full, has been counted by itself.
+                    Subscriber::Session(session) if !message.is_service() => {
+                        let _ = session.offer(message.json(), delivery);
+                    }
+                    Subscriber::Session(_) => {}
+                    Subscriber::Feed(feed) => feed.offer(message.clone(), delivery),
                 }
             }
             let done = end == slots.capacity();
@@ -90,17 +98,6 @@ impl Subscribers {
             }
             start = end;
         }
-    }
-}
-
-fn offer(subscriber: &Subscriber, message: &Message, delivery: &mut Delivery<'_>) {
-    match subscriber {
-        // A session that has just ended, or is full, has been counted by itself.
-        Subscriber::Session(session) if !message.is_service() => {
-            let _ = session.offer(message.json(), delivery);
-        }
-        Subscriber::Session(_) => {}
-        Subscriber::Feed(feed) => feed.offer(message.clone(), delivery),
     }
 }
 

@@ -2,33 +2,32 @@
 
 use std::{
     fmt,
+    future::poll_fn,
     pin::Pin,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, Weak},
     task::{Context, Poll},
 };
 
 use futures_core::Stream;
-use tokio::sync::mpsc;
 
 use super::Message;
-use crate::{Reason, protocol::ChannelName, session::Delivery};
+use crate::{
+    mailbox::{Receiver, Sender, Sent, mailbox},
+    protocol::ChannelName,
+    session::Delivery,
+};
 
 /// The subscribing end of a [`Subscription`], as it stands in the channel index.
 #[derive(Debug)]
-pub(crate) struct Feed {
-    sender: mpsc::Sender<Message>,
-    missed: Arc<AtomicU64>,
-}
+pub(crate) struct Feed(Sender<Message>);
 
 impl Feed {
-    /// Queues a message; never blocks.
-    pub(super) fn offer(&self, message: Message, delivery: &Delivery<'_>) {
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.sender.try_send(message) {
-            self.missed.fetch_add(1, Relaxed);
-            delivery.count_dropped(Reason::SubscriptionFull);
+    /// Queues a message. What must not happen under a lock is left to `delivery`.
+    pub(super) fn offer(&self, message: Message, delivery: &mut Delivery<'_>) {
+        match self.0.send(message) {
+            Sent::Queued(Some(waker)) => delivery.wake(waker),
+            Sent::Missed => delivery.count_missed(),
+            Sent::Queued(None) | Sent::Gone => {}
         }
     }
 }
@@ -47,8 +46,7 @@ pub(crate) trait Unsubscribe: Send + Sync {
 pub struct Subscription {
     channel: ChannelName,
     slot: usize,
-    missed: Arc<AtomicU64>,
-    messages: mpsc::Receiver<Message>,
+    messages: Receiver<Message>,
     server: Weak<dyn Unsubscribe>,
 }
 
@@ -60,17 +58,11 @@ impl Subscription {
         server: Weak<dyn Unsubscribe>,
         subscribe: impl FnOnce(&ChannelName, Arc<Feed>) -> usize,
     ) -> Self {
-        let (sender, messages) = mpsc::channel(capacity.clamp(1, tokio::sync::Semaphore::MAX_PERMITS));
-        let missed = Arc::new(AtomicU64::new(0));
-        let feed = Feed {
-            sender,
-            missed: Arc::clone(&missed),
-        };
-        let slot = subscribe(&channel, Arc::new(feed));
+        let (sender, messages) = mailbox(capacity);
+        let slot = subscribe(&channel, Arc::new(Feed(sender)));
         Self {
             channel,
             slot,
-            missed,
             messages,
             server,
         }
@@ -86,21 +78,25 @@ impl Subscription {
     ///
     /// Cancel safe: a message is taken only when the future is ready.
     pub async fn recv(&mut self) -> Option<Message> {
-        self.messages.recv().await
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.messages.poll_recv(cx).map(|item| item.map(|item| item.value))
     }
 
     /// How many messages were dropped so far because this subscription was not read fast enough.
     #[must_use]
     pub fn missed(&self) -> u64 {
-        self.missed.load(Relaxed)
+        self.messages.missed_in_all()
     }
 }
 
 impl Stream for Subscription {
     type Item = Message;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        self.messages.poll_recv(cx)
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.poll_recv(cx)
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) use connect::{ConnectReply, PendingConnect};
 use crate::{
     protocol::{Advice, BayeuxError, BrowserId, Denied, Inbound, Reconnect, Reply, normalise},
     server::{BrowserBinding, State},
-    session::{ServerSession, Session},
+    session::Session,
 };
 
 const HANDSHAKE: &str = "/meta/handshake";
@@ -162,10 +162,13 @@ impl Exchange<'_> {
     fn find(&self, message: &Inbound<'_>) -> Option<Arc<Session>> {
         let id = message.client_id()?.parse().ok()?;
         let session = self.state.session_or_farewell(&id)?;
-        self.cookie_permits(&session).then(|| {
+        if !self.cookie_permits(&session) {
+            return None;
+        }
+        if session.is_open() {
             session.touch();
-            session
-        })
+        }
+        Some(session)
     }
 
     fn cookie_permits(&self, session: &Session) -> bool {
@@ -212,10 +215,6 @@ impl Exchange<'_> {
             // What was wrong with this connect will be wrong with the next one.
             _ => Advice::new(Reconnect::Retry, config.interval.max(STORM_PAUSE), config.timeout),
         }
-    }
-
-    fn handle(session: &Arc<Session>) -> ServerSession {
-        ServerSession::new(Arc::clone(session))
     }
 }
 

@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use super::Exchange;
 use crate::{
     channel::Message,
-    protocol::{BayeuxError, Denied, Frame, Inbound},
+    protocol::{BayeuxError, Denied, Frame, Inbound, replace_lone_surrogates},
     session::{ServerSession, Session},
 };
 
@@ -24,9 +24,13 @@ pub(super) fn publish<'m>(
     if name.ends_with('*') {
         return Err(Denied::on_channel(BayeuxError::ChannelInvalid, channel.clone()));
     }
-    let ext = message.ext().filter(|_| exchange.state.config.forward_ext);
+    let data = replace_lone_surrogates(message.data());
+    let ext = message
+        .ext()
+        .filter(|_| exchange.state.config.forward_ext)
+        .map(replace_lone_surrogates);
     // On the channel as it was written: a client that listens to `/a/` waits for exactly that.
-    let frame = Frame::from_json(channel, message.data(), ext);
+    let frame = Frame::from_json(channel, &data, ext.as_deref());
     exchange
         .state
         .publish(&Message::new(frame, Some(ServerSession::new(session))));

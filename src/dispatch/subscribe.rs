@@ -6,7 +6,6 @@ use serde_json::value::RawValue;
 
 use super::{CONNECT, DISCONNECT, Exchange, HANDSHAKE, SUBSCRIBE, UNSUBSCRIBE, unknown};
 use crate::{
-    event::Event,
     protocol::{BayeuxError, ChannelName, Denied, Inbound},
     server::NotSubscribed,
     session::Session,
@@ -25,20 +24,13 @@ pub(super) fn subscribe<'m>(
     }
     let mut channels = subscriptions.channels;
     channels.retain(ChannelName::is_broadcast);
-    let added = exchange
+    exchange
         .state
-        .subscribe(session, &channels)
+        .subscribe(session, &channels, exchange.request)
         .map_err(|refused| match refused {
             NotSubscribed::SessionClosed => unknown(message),
             NotSubscribed::TooMany => BayeuxError::SubscribeFailed.into(),
         })?;
-    if !added.is_empty() {
-        exchange.state.emit(|| Event::Subscribed {
-            session: Exchange::handle(session),
-            channels: added,
-            request: Arc::clone(exchange.request),
-        });
-    }
     Ok(subscriptions.echo)
 }
 

@@ -6,7 +6,6 @@ use serde_json::value::RawValue;
 
 use super::Exchange;
 use crate::{
-    event::Event,
     protocol::{BayeuxError, Denied, Inbound},
     session::Session,
 };
@@ -21,13 +20,8 @@ pub(super) fn unsubscribe<'m>(
     if let Some(channel) = subscriptions.channels.iter().find(|channel| channel.is_meta()) {
         return Err(Denied::on_channel(BayeuxError::UnsubscribeFailed, channel.to_string()));
     }
-    let removed = exchange.state.unsubscribe(session, &subscriptions.channels);
-    if !removed.is_empty() {
-        exchange.state.emit(|| Event::Unsubscribed {
-            session: Exchange::handle(session),
-            channels: removed,
-            request: Some(Arc::clone(exchange.request)),
-        });
-    }
+    exchange
+        .state
+        .unsubscribe(session, &subscriptions.channels, exchange.request);
     Ok(subscriptions.echo)
 }

@@ -61,7 +61,7 @@ impl ErrorTexts {
     pub fn faye() -> Self {
         use BayeuxError as E;
         [
-            (E::ChannelMissing, "402:channel:Missing required parameter"),
+            (E::ChannelMissing, "405::Invalid channel"),
             (E::ChannelInvalid, "405:{channel}:Invalid channel"),
             (E::SessionUnknown, "401:{client_id}:Unknown client"),
             (E::SubscriptionMissing, "402:subscription:Missing required parameter"),
@@ -96,12 +96,7 @@ impl ErrorTexts {
         if !template.contains('{') {
             return Cow::Borrowed(template);
         }
-        let context = &denied.context;
-        let filled = template
-            .replace("{reason}", context.reason)
-            .replace("{channel}", &context.channel)
-            .replace("{client_id}", &context.client_id);
-        Cow::Owned(filled)
+        Cow::Owned(denied.context.fill_in(template))
     }
 }
 
@@ -130,6 +125,29 @@ pub(crate) struct ErrorContext<'a> {
     pub(crate) reason: &'static str,
     pub(crate) channel: Cow<'a, str>,
     pub(crate) client_id: Cow<'a, str>,
+}
+
+impl ErrorContext<'_> {
+    /// In one pass, so that nothing that is filled in is taken for a placeholder itself.
+    fn fill_in(&self, template: &str) -> String {
+        let mut filled = String::with_capacity(template.len());
+        let mut rest = template;
+        while let Some((before, from_brace)) = rest.find('{').map(|at| rest.split_at(at)) {
+            filled.push_str(before);
+            let known = [
+                ("{reason}", self.reason),
+                ("{channel}", &self.channel),
+                ("{client_id}", &self.client_id),
+            ];
+            let placeholder = known
+                .into_iter()
+                .find_map(|(name, value)| Some((value, from_brace.strip_prefix(name)?)));
+            let (text, after) = placeholder.unwrap_or_else(|| from_brace.split_at(1));
+            filled.push_str(text);
+            rest = after;
+        }
+        filled + rest
+    }
 }
 
 /// An error on its way into a reply.

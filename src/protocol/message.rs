@@ -6,13 +6,13 @@ use serde::{
     Deserialize, Deserializer,
     de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor},
 };
-use serde_json::value::RawValue;
+use serde_json::{Map, Value, value::RawValue};
 
 use super::{BayeuxError, ChannelName, Denied};
 
-/// How deep a body may nest. A text that is deeper is refused as a whole: it serves nobody but an attacker, here or
-/// at the subscribers it would be passed on to.
-pub(crate) const MAX_DEPTH: usize = 128;
+/// How deep a message may nest, the array around it included. A text that is deeper is refused as a whole: parsers at
+/// the subscribers, serde_json among them, stop at 128 and would lose the whole answer.
+pub(super) const MAX_DEPTH: usize = 127;
 
 /// One message of a client. Fields are kept as raw JSON until somebody asks for them, so that a wrong type fails its
 /// own message and nothing else, and `data` is never parsed at all. Of a repeated key the last one counts.
@@ -101,23 +101,13 @@ impl<'a> Inbound<'a> {
 
     /// The client's advice; numbers below zero count as absent, as in CometD.
     pub(crate) fn advice(&self) -> Result<ClientAdvice, BayeuxError> {
-        #[derive(Deserialize)]
-        struct Fields {
-            timeout: Option<f64>,
-            interval: Option<f64>,
-        }
-
         let Some(raw) = self.advice.and_then(present) else {
             return Ok(ClientAdvice::default());
         };
-        // A derived struct would take an array for its fields in order.
-        if !raw.get().starts_with('{') {
-            return Err(BayeuxError::AdviceInvalid);
-        }
-        let fields: Fields = serde_json::from_str(raw.get()).map_err(|_| BayeuxError::AdviceInvalid)?;
+        let fields: Map<String, Value> = serde_json::from_str(raw.get()).map_err(|_| BayeuxError::AdviceInvalid)?;
         Ok(ClientAdvice {
-            timeout: fields.timeout.and_then(millis),
-            interval: fields.interval.and_then(millis),
+            timeout: millis(&fields, "timeout")?,
+            interval: millis(&fields, "interval")?,
         })
     }
 
@@ -136,8 +126,14 @@ fn present(raw: &RawValue) -> Option<&RawValue> {
     (raw.get() != "null").then_some(raw)
 }
 
-fn millis(number: f64) -> Option<Duration> {
-    Duration::try_from_secs_f64(number / 1000.0).ok()
+fn millis(fields: &Map<String, Value>, name: &str) -> Result<Option<Duration>, BayeuxError> {
+    match fields.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => {
+            let millis = value.as_f64().ok_or(BayeuxError::AdviceInvalid)?;
+            Ok(Duration::try_from_secs_f64(millis / 1000.0).ok())
+        }
+    }
 }
 
 fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
@@ -159,7 +155,9 @@ pub(crate) enum ParseError {
 
 /// Appends the messages of one JSON text: an array, or a single object. `messages` never grows past `max`.
 pub(crate) fn parse_text<'a>(text: &'a str, max: usize, messages: &mut Vec<Inbound<'a>>) -> Result<(), ParseError> {
-    if nests_deeper_than(text, MAX_DEPTH) {
+    // A single message comes without the array that it will go out in.
+    let is_single = text.trim_ascii_start().starts_with('{');
+    if nests_deeper_than(text, MAX_DEPTH - usize::from(is_single)) {
         return Err(ParseError::Malformed);
     }
     let mut batch = Batch {
@@ -330,8 +328,13 @@ mod tests {
     #[test]
     fn depth_is_limited_outside_of_strings_only() {
         let deep = |depth: usize| format!(r#"{{"data":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
-        assert!(parse(&deep(MAX_DEPTH - 1)).is_ok());
-        assert_eq!(parse(&deep(MAX_DEPTH)).unwrap_err(), ParseError::Malformed);
+        assert!(parse(&deep(MAX_DEPTH - 2)).is_ok());
+        assert!(parse(&format!("[{}]", deep(MAX_DEPTH - 2))).is_ok());
+        assert_eq!(parse(&deep(MAX_DEPTH - 1)).unwrap_err(), ParseError::Malformed);
+        assert_eq!(
+            parse(&format!("[{}]", deep(MAX_DEPTH - 1))).unwrap_err(),
+            ParseError::Malformed
+        );
         let text = format!(r#"{{"data":"\"{}"}}"#, "[".repeat(1000));
         assert!(parse(&text).is_ok());
     }

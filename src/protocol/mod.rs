@@ -9,6 +9,7 @@ mod error;
 mod frame;
 mod message;
 mod reply;
+mod surrogates;
 
 pub use advice::{Advice, Reconnect};
 pub use channel_name::{ChannelName, InvalidChannel};
@@ -21,6 +22,7 @@ pub(crate) use error::Denied;
 pub(crate) use frame::{FAREWELL, Frame};
 pub(crate) use message::{Inbound, ParseError, parse_text};
 pub(crate) use reply::Reply;
+pub(crate) use surrogates::replace_lone_surrogates;
 
 /// The protocol version spoken, and the lowest one accepted.
 pub(crate) const VERSION: &str = "1.0";

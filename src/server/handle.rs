@@ -144,7 +144,7 @@ impl BayeuxServer {
     /// ```
     pub fn emit<T: Any + Send + Sync>(&self, event: T) {
         let event = CustomEvent::new(event);
-        self.0.emit(|| Event::Custom(event));
+        self.0.emit(Event::Custom(event));
     }
 
     /// Subscribes the application itself: a stream of what is published from now on, by clients or by the application,

@@ -1,7 +1,7 @@
 //! The state that all handles, layers and services of one server share.
 
 use std::{
-    collections::BTreeSet,
+    collections::HashSet,
     sync::{Arc, Weak, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -12,9 +12,11 @@ use super::Config;
 use crate::{
     Reason,
     channel::{ChannelIndex, Feed, Message, Subscriber, Subscription, Unsubscribe},
-    event::{Event, EventBus},
+    event::{Announced, Event, EventBus},
     protocol::{ChannelName, ClientId},
-    session::{Delivery, Host, Hub, Origin, QueueLimits, ServerSession, Session, SessionTable, Sweeper},
+    session::{
+        Delivery, Host, Hub, Origin, QueueLimits, ServerSession, Session, SessionTable, SubscriptionMap, Sweeper,
+    },
 };
 
 #[derive(Debug)]
@@ -60,16 +62,20 @@ impl State {
     /// Makes a session and announces it.
     pub(crate) fn add_session(&self, origin: Option<Origin>, request: &Arc<Parts>) -> Arc<Session> {
         let session = Session::new(ClientId::generate(), origin, Arc::clone(&self.hub));
+        // Whatever happens to the session next waits for this lock, and so is announced after this.
+        let subscriptions = session.subscriptions();
         self.sessions.insert(Arc::clone(&session));
+        let added = self.announce(|| Event::SessionAdded {
+            session: ServerSession::new(Arc::clone(&session)),
+            request: Arc::clone(request),
+        });
+        drop(subscriptions);
+        added.wake();
         self.hub.counters.sessions.fetch_add(1, Relaxed);
         self.hub.counters.sessions_added.fetch_add(1, Relaxed);
         self.sweeper
             .ensure_runs(self.this.clone() as Weak<dyn Host>, self.config.max_interval);
         crate::trace::debug!(session = %session.id, "session added");
-        self.emit(|| Event::SessionAdded {
-            session: ServerSession::new(Arc::clone(&session)),
-            request: Arc::clone(request),
-        });
         session
     }
 
@@ -97,26 +103,28 @@ impl State {
         if reason != Reason::ServerDisconnect {
             self.sessions.remove(&session.id);
         }
-        let channels = self.unsubscribe_all(session);
-        crate::trace::debug!(session = %session.id, %reason, "session removed");
-        if !channels.is_empty() {
-            self.emit(|| Event::Unsubscribed {
+        let mut subscriptions = session.subscriptions();
+        subscriptions.closed = true;
+        let channels = self.unsubscribe_all(&subscriptions);
+        let unsubscribed = (!channels.is_empty()).then(|| {
+            self.announce(|| Event::Unsubscribed {
                 session: ServerSession::new(Arc::clone(session)),
                 channels,
                 request: request.cloned(),
-            });
-        }
-        self.emit(|| Event::SessionRemoved {
+            })
+        });
+        let removed = self.announce(|| Event::SessionRemoved {
             session: ServerSession::new(Arc::clone(session)),
             reason,
             request: request.cloned(),
         });
+        drop(subscriptions);
+        unsubscribed.into_iter().chain([removed]).for_each(Announced::wake);
+        crate::trace::debug!(session = %session.id, %reason, "session removed");
     }
 
     /// Takes a closed session out of the index; its list of names stays, for the event's readers.
-    fn unsubscribe_all(&self, session: &Session) -> Vec<ChannelName> {
-        let mut subscriptions = session.subscriptions();
-        subscriptions.closed = true;
+    fn unsubscribe_all(&self, subscriptions: &SubscriptionMap) -> Vec<ChannelName> {
         for (channel, slot) in &subscriptions.slots {
             self.channels.unsubscribe(channel, *slot);
         }
@@ -137,19 +145,22 @@ impl State {
         }
     }
 
-    /// Subscribes a session to all of `channels` or to none, and returns those that are new to it.
+    /// Subscribes a session to all of `channels` or to none, and announces those that are new to it.
     pub(crate) fn subscribe(
         &self,
         session: &Arc<Session>,
         channels: &[ChannelName],
-    ) -> Result<Vec<ChannelName>, NotSubscribed> {
+        request: &Arc<Parts>,
+    ) -> Result<(), NotSubscribed> {
         let mut subscriptions = session.subscriptions();
         if subscriptions.closed || !session.is_open() {
             return Err(NotSubscribed::SessionClosed);
         }
-        let added: BTreeSet<&ChannelName> = channels
+        let mut seen = HashSet::new();
+        let added: Vec<ChannelName> = channels
             .iter()
-            .filter(|channel| !subscriptions.slots.contains_key(*channel))
+            .filter(|channel| !subscriptions.slots.contains_key(*channel) && seen.insert(*channel))
+            .cloned()
             .collect();
         if subscriptions.slots.len() + added.len() > self.config.max_subscriptions {
             return Err(NotSubscribed::TooMany);
@@ -158,16 +169,25 @@ impl State {
             let slot = self
                 .channels
                 .subscribe(channel, Subscriber::Session(Arc::clone(session)));
-            subscriptions.slots.insert((*channel).clone(), slot);
+            subscriptions.slots.insert(channel.clone(), slot);
         }
-        Ok(added.into_iter().cloned().collect())
+        if !added.is_empty() {
+            let subscribed = self.announce(|| Event::Subscribed {
+                session: ServerSession::new(Arc::clone(session)),
+                channels: added,
+                request: Arc::clone(request),
+            });
+            drop(subscriptions);
+            subscribed.wake();
+        }
+        Ok(())
     }
 
-    /// Unsubscribes a session and returns what it had been subscribed to.
-    pub(crate) fn unsubscribe(&self, session: &Session, channels: &[ChannelName]) -> Vec<ChannelName> {
+    /// Unsubscribes a session and announces what it had been subscribed to.
+    pub(crate) fn unsubscribe(&self, session: &Arc<Session>, channels: &[ChannelName], request: &Arc<Parts>) {
         let mut subscriptions = session.subscriptions();
         if subscriptions.closed {
-            return Vec::new();
+            return;
         }
         let mut removed = Vec::new();
         for channel in channels {
@@ -176,7 +196,15 @@ impl State {
                 removed.push(channel);
             }
         }
-        removed
+        if !removed.is_empty() {
+            let unsubscribed = self.announce(|| Event::Unsubscribed {
+                session: ServerSession::new(Arc::clone(session)),
+                channels: removed,
+                request: Some(Arc::clone(request)),
+            });
+            drop(subscriptions);
+            unsubscribed.wake();
+        }
     }
 
     /// Queues a message for every subscriber; the one path of all publishes.
@@ -197,11 +225,17 @@ impl State {
         )
     }
 
-    pub(crate) fn emit(&self, event: impl FnOnce() -> Event) {
-        let missed = self.events.emit(event);
-        if missed > 0 {
-            self.hub.counters.dropped.add(Reason::EventsFull, missed);
+    /// Puts an event into all streams; may be called under a session's lock, to keep its events in order.
+    fn announce(&self, event: impl FnOnce() -> Event) -> Announced {
+        let announced = self.events.announce(event);
+        if announced.missed > 0 {
+            self.hub.counters.dropped.add(Reason::EventsFull, announced.missed);
         }
+        announced
+    }
+
+    pub(crate) fn emit(&self, event: Event) {
+        self.announce(|| event).wake();
     }
 
     /// Releases every held connect, now and from now on.

@@ -31,14 +31,24 @@ use crate::{BayeuxServer, ResponseBody, transport::serve};
 /// A `BayeuxService` is always ready, so that clients are served however busy the application is. It asks the inner
 /// service and remembers the answer: a request for the application goes to a ready inner service at once, or waits in
 /// its own future until the inner service is. A request for Bayeux gives back what the inner service may have reserved
-/// for it, a concurrency permit for instance.
+/// for it, a concurrency permit for instance, or its place in a queue for one.
 #[derive(Debug)]
 pub struct BayeuxService<S = NotFound> {
     inner: S,
-    /// Whether `inner` has said that it is ready for one request.
-    inner_is_ready: bool,
+    asked: Asked,
     paths: Paths,
     server: BayeuxServer,
+}
+
+/// What the inner service said when it was asked whether it is ready.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Asked {
+    #[default]
+    No,
+    /// It is not, and may stand in a queue now.
+    Waits,
+    /// It is, and may have reserved something for one request.
+    Ready,
 }
 
 impl BayeuxService {
@@ -59,7 +69,7 @@ impl<S> BayeuxService<S> {
     pub fn wrap(paths: impl Into<Paths>, server: BayeuxServer, inner: S) -> Self {
         Self {
             inner,
-            inner_is_ready: false,
+            asked: Asked::No,
             paths: paths.into(),
             server,
         }
@@ -105,29 +115,32 @@ where
     type Future = ResponseFuture<S, ReqBody>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        if !self.inner_is_ready
-            && let Poll::Ready(ready) = self.inner.poll_ready(cx)
-        {
-            ready?;
-            self.inner_is_ready = true;
+        if self.asked != Asked::Ready {
+            self.asked = match self.inner.poll_ready(cx)? {
+                Poll::Ready(()) => Asked::Ready,
+                Poll::Pending => Asked::Waits,
+            };
         }
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let inner_is_ready = mem::take(&mut self.inner_is_ready);
+        let asked = mem::take(&mut self.asked);
         if self.is_ours(&request) {
-            if inner_is_ready {
-                // What `inner` has reserved for a request that it will not get goes with it.
+            if asked != Asked::No {
+                // What `inner` has reserved, or queues for, goes with it.
                 self.inner = self.inner.clone();
             }
             let (parts, body) = request.into_parts();
             let state = Arc::clone(self.server.state());
             return ResponseFuture::bayeux(Box::pin(serve(state, Arc::new(parts), body)));
         }
-        if inner_is_ready {
+        if asked == Asked::Ready {
             return ResponseFuture::inner(self.inner.call(request));
         }
-        ResponseFuture::waiting(self.inner.clone(), request)
+        // The one that stands in the queue waits; its clone stays, for the next request.
+        let clone = self.inner.clone();
+        let waiting = mem::replace(&mut self.inner, clone);
+        ResponseFuture::waiting(waiting, request)
     }
 }

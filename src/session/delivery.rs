@@ -37,7 +37,7 @@ impl<'a> Delivery<'a> {
         self.bytes += bytes;
     }
 
-    pub(super) fn wake(&mut self, waker: Waker) {
+    pub(crate) fn wake(&mut self, waker: Waker) {
         self.wakers.push(waker);
     }
 
@@ -47,26 +47,33 @@ impl<'a> Delivery<'a> {
 
     /// Does what was put off. No lock may be held.
     pub(crate) fn flush(&mut self) {
-        if self.messages != 0 {
+        if self.messages != 0 || self.bytes != 0 {
             self.hub.counters.queued(self.messages, self.bytes);
             self.messages = 0;
             self.bytes = 0;
         }
-        for waker in self.wakers.drain(..) {
+        while let Some(waker) = self.wakers.pop() {
             waker.wake();
         }
-        for session in self.overflowed.drain(..) {
+        while let Some(session) = self.overflowed.pop() {
             self.hub.remove(&session, Reason::QueueOverflow);
         }
     }
 
-    /// Counts a message that some other receiver than a session did not take.
-    pub(crate) fn count_dropped(&self, reason: Reason) {
-        self.hub.counters.dropped.add(reason, 1);
+    /// Counts a message that a server-side subscription had no room for.
+    pub(crate) fn count_missed(&self) {
+        self.hub.counters.dropped.add(Reason::SubscriptionFull, 1);
     }
 
     /// Counts the message itself.
     pub(crate) fn count_published(&self) {
         self.hub.counters.published.fetch_add(1, Relaxed);
+    }
+}
+
+/// A waker that panics must not leave the others asleep, nor the counters wrong.
+impl Drop for Delivery<'_> {
+    fn drop(&mut self) {
+        self.flush();
     }
 }

@@ -58,6 +58,9 @@ impl ServerSession {
             return Err(DeliverError::Channel(InvalidChannel::NotAllowedHere));
         }
         let frame = Frame::new(channel, data).map_err(|source| DeliverError::Serialize(source.into()))?;
+        if self.0.hub.host.strong_count() == 0 {
+            return Err(DeliverError::SessionGone(Reason::Shutdown));
+        }
         let mut delivery = Delivery::new(&self.0.hub);
         let offered = self.0.offer(frame.json(), &mut delivery);
         delivery.flush();
@@ -128,7 +131,7 @@ pub enum DeliverError {
     Channel(InvalidChannel),
     /// The data could not be written as JSON.
     Serialize(Box<dyn std::error::Error + Send + Sync>),
-    /// The session has ended, for this reason.
+    /// The session has ended, for this reason: [`Reason::Shutdown`] if the last handle of its server is gone.
     SessionGone(Reason),
     /// The session's queue is full: the message was dropped ([`Reason::NewestDropped`]), or the session was ended
     /// ([`Reason::QueueOverflow`]).

@@ -27,5 +27,5 @@ pub(crate) use expiry::Sweeper;
 pub(crate) use hub::{Host, Hub};
 pub(crate) use lease::Lease;
 pub(crate) use queue::QueueLimits;
-pub(crate) use record::{Origin, Session};
+pub(crate) use record::{Origin, Session, SubscriptionMap};
 pub(crate) use table::SessionTable;

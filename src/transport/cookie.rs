@@ -9,7 +9,7 @@ use crate::{
     server::{BrowserBinding, BrowserCookie, Config},
 };
 
-/// The browser cookies of a request. Headers that are empty or no text are passed over, as are other cookies.
+/// The browser cookies of a request. Other cookies are passed over.
 pub(super) fn read(headers: &HeaderMap, config: &Config) -> BrowserCookies {
     let mut cookies = BrowserCookies::default();
     if config.browser_binding == BrowserBinding::Off {
@@ -18,8 +18,11 @@ pub(super) fn read(headers: &HeaderMap, config: &Config) -> BrowserCookies {
     let pairs = headers
         .get_all(COOKIE)
         .iter()
-        .filter_map(|header| header.to_str().ok())
-        .flat_map(Cookie::split_parse)
+        .flat_map(|header| {
+            // Other cookies in the same header may hold any bytes.
+            let cookies = String::from_utf8_lossy(header.as_bytes()).into_owned();
+            Cookie::split_parse(cookies)
+        })
         .filter_map(Result::ok)
         .filter(|cookie| cookie.name() == config.browser_cookie.name);
     for cookie in pairs {

@@ -13,7 +13,7 @@ use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use tower::ServiceExt;
-use tower_bayeux::{AnswerInfo, BayeuxServer, BayeuxService};
+use tower_bayeux::{AnswerInfo, BayeuxServer, BayeuxService, Reason};
 
 /// Where the tests serve Bayeux.
 pub const BASE: &str = "/cometd";
@@ -227,17 +227,19 @@ impl Client {
     }
 }
 
-
 /// A response as the service gives it, its body not yet asked for.
 pub type RawResponse = Response<tower_bayeux::ResponseBody<tower_bayeux::EmptyBody>>;
 
 /// A request on its way, to be polled or dropped by hand.
 pub type InFlight = std::pin::Pin<Box<dyn Future<Output = RawResponse> + Send>>;
 
-/// Starts a request without polling it.
+/// Starts a request without polling it. It is pending only where the server makes it wait, never because the test's task
+/// has used up its turn.
 pub fn start(server: &BayeuxServer, request: Request<Full<Bytes>>) -> InFlight {
     let service = BayeuxService::new(BASE, server.clone());
-    Box::pin(async move { service.oneshot(request).await.unwrap() })
+    Box::pin(tokio::task::unconstrained(async move {
+        service.oneshot(request).await.unwrap()
+    }))
 }
 
 /// Polls once, with a waker that nobody listens to.
@@ -310,5 +312,19 @@ impl Random {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         (mixed ^ (mixed >> 31)) % limit
+    }
+}
+
+impl Client {
+    /// As [`hold`](Self::hold), where another connect of this session is held already and gives way.
+    pub async fn hold_instead(&self) -> tokio::task::JoinHandle<Answer> {
+        let overtaken = || self.server.stats().connects_ended.count(Reason::Superseded);
+        let before = overtaken();
+        let client = self.clone();
+        let task = tokio::spawn(async move { client.connect().await });
+        while overtaken() == before {
+            tokio::task::yield_now().await;
+        }
+        task
     }
 }

@@ -1,0 +1,42 @@
+import { CometD } from "cometd";
+import { adapt } from "cometd-nodejs-client";
+
+import { CometdClient } from "./cometd-client.mjs";
+
+adapt();
+// What it installs keeps one cookie store for the whole process, by host name only.
+const SharedJarRequest = window.XMLHttpRequest;
+
+/** A client with a cookie store of its own, as every browser has. */
+export function newCometdClient(url) {
+  return newClient(url, () => {
+    adapt();
+    return window.XMLHttpRequest;
+  });
+}
+
+/** A client that shares its cookies with all others of this process: how the package works out of the box. */
+export function newCometdClientWithSharedCookies(url) {
+  return newClient(url, () => SharedJarRequest);
+}
+
+/** A client that never sends a cookie back. */
+export function newCometdClientWithoutCookies(url) {
+  return newClient(url, () => {
+    adapt({ cookies: { storeCookie: (_uri, _header, done) => done(), retrieveCookies: (_context, _uri, done) => done(null, []) } });
+    return window.XMLHttpRequest;
+  });
+}
+
+function newClient(url, requestClass) {
+  const Request = requestClass();
+  const cometd = new CometD();
+  const transport = cometd.findTransport("long-polling");
+  const send = transport.xhrSend;
+  // The transport looks the class up in `window` for each request, and does not wait in between.
+  transport.xhrSend = function (packet) {
+    window.XMLHttpRequest = Request;
+    return send.call(this, packet);
+  };
+  return new CometdClient(cometd, url);
+}
