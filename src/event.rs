@@ -9,7 +9,7 @@ use std::{
         Arc, RwLock,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, Waker},
 };
 
 use futures_core::Stream;
@@ -17,7 +17,7 @@ use http::request::Parts;
 
 use crate::{
     Reason,
-    mailbox::{Receiver, Sender, Sent, mailbox},
+    mailbox::{Received, Receiver, Sender, Sent, mailbox},
     protocol::ChannelName,
     session::ServerSession,
     sync::{read, write},
@@ -113,11 +113,7 @@ impl fmt::Debug for CustomEvent {
 /// It holds as many unread events as [`events_capacity`](crate::BayeuxBuilder::events_capacity) says; where further
 /// ones had to be dropped, an [`Event::Missed`] says how many. The server never waits for a reader.
 #[derive(Debug)]
-pub struct EventStream {
-    events: Receiver<Event>,
-    /// The event that follows the `Missed` just given out.
-    next: Option<Event>,
-}
+pub struct EventStream(Receiver<Event>);
 
 impl EventStream {
     /// The next event; `None` once the last handle of the server is gone and everything is read.
@@ -127,25 +123,20 @@ impl EventStream {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
-    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
-        if let Some(event) = self.next.take() {
-            return Poll::Ready(Some(event));
-        }
-        let received = ready!(self.events.poll_recv(cx));
-        Poll::Ready(received.map(|item| {
-            if item.missed_before == 0 {
-                return item.value;
-            }
-            self.next = Some(item.value);
-            Event::Missed(item.missed_before)
-        }))
+    fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        self.0.poll_recv(cx).map(|received| {
+            received.map(|received| match received {
+                Received::Value(event) => event,
+                Received::Missed(count) => Event::Missed(count),
+            })
+        })
     }
 }
 
 impl Stream for EventStream {
     type Item = Event;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
         self.poll_recv(cx)
     }
 }
@@ -168,10 +159,21 @@ pub(crate) struct Announced {
 }
 
 impl Announced {
-    pub(crate) fn wake(self) {
-        for waker in self.wakers {
+    pub(crate) fn wake(mut self) {
+        self.wake_all();
+    }
+
+    fn wake_all(&mut self) {
+        while let Some(waker) = self.wakers.pop() {
             waker.wake();
         }
+    }
+}
+
+/// A waker that panics must not leave the others asleep. (One more that panics meanwhile ends the process.)
+impl Drop for Announced {
+    fn drop(&mut self) {
+        self.wake_all();
     }
 }
 
@@ -181,7 +183,7 @@ impl EventBus {
         let mut streams = write(&self.streams);
         streams.push(sender);
         self.count.store(streams.len(), Relaxed);
-        EventStream { events, next: None }
+        EventStream(events)
     }
 
     /// Puts what `event` makes into all streams, if there are any. May be called under a lock; [`Announced::wake`] may

@@ -7,8 +7,10 @@ use std::{
     collections::VecDeque,
     mem,
     sync::{Arc, Mutex},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
+
+use tokio::task::coop::poll_proceed;
 
 use crate::sync::lock;
 
@@ -51,11 +53,33 @@ impl<T> Default for State<T> {
     }
 }
 
-/// An item, and how many are missing right before it.
 #[derive(Debug)]
-pub(crate) struct Item<T> {
-    pub(crate) missed_before: u64,
-    pub(crate) value: T,
+struct Item<T> {
+    /// How many items are missing right before this one, and not told yet.
+    missed_before: u64,
+    value: T,
+}
+
+/// What a reader gets.
+#[derive(Debug)]
+pub(crate) enum Received<T> {
+    Value(T),
+    /// So many items are missing here.
+    Missed(u64),
+}
+
+impl<T> State<T> {
+    fn take(&mut self) -> Option<Received<T>> {
+        let missed = match self.items.front_mut() {
+            Some(item) => mem::take(&mut item.missed_before),
+            None if self.sender_is_gone => mem::take(&mut self.missed),
+            None => return None,
+        };
+        if missed > 0 {
+            return Some(Received::Missed(missed));
+        }
+        self.items.pop_front().map(|item| Received::Value(item.value))
+    }
 }
 
 /// What became of an item.
@@ -111,20 +135,20 @@ impl<T> Drop for Sender<T> {
 pub(crate) struct Receiver<T>(Arc<Shared<T>>);
 
 impl<T> Receiver<T> {
-    pub(crate) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<Item<T>>> {
+    pub(crate) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<Received<T>>> {
+        // A reader of a busy stream gives way to its neighbours, as with any resource of tokio's.
+        let cooperation = ready!(poll_proceed(cx));
+        // A waker's own clone and drop may run anything, so never under the lock.
+        let waker = cx.waker().clone();
         let mut state = lock(&self.0.state);
-        if let Some(item) = state.items.pop_front() {
-            return Poll::Ready(Some(item));
+        let received = state.take();
+        if received.is_some() || state.sender_is_gone {
+            drop(state);
+            cooperation.made_progress();
+            return Poll::Ready(received);
         }
-        if state.sender_is_gone {
-            return Poll::Ready(None);
-        }
-        let replaced = match &state.waker {
-            Some(waker) if waker.will_wake(cx.waker()) => None,
-            _ => state.waker.replace(cx.waker().clone()),
-        };
+        let replaced = state.waker.replace(waker);
         drop(state);
-        // A waker's own drop may run anything, so never under the lock.
         drop(replaced);
         Poll::Pending
     }

@@ -54,8 +54,14 @@ impl Subscribers {
 
     pub(super) fn remove(&self, slot: usize) -> Removed {
         let mut slots = write(&self.slots);
+        let subscriber = slots.try_remove(slot);
+        // Every publish walks all slots, so a crowd that has gone must not leave its own behind. Shrinking costs as much
+        // as a walk, so it is tried a few times on the way down and not at each step.
+        if slots.len().is_power_of_two() && slots.len() < slots.capacity() / 4 {
+            slots.shrink_to_fit();
+        }
         Removed {
-            _subscriber: slots.try_remove(slot),
+            _subscriber: subscriber,
             was_last: slots.is_empty(),
         }
     }
@@ -112,9 +118,9 @@ thread_local! {
 pub(super) struct Seen(AddressSet);
 
 impl Seen {
-    /// Takes this thread's set; a publish from within a publish finds a fresh one.
+    /// Takes this thread's set; a publish from within a publish, or from a thread that is ending, gets a fresh one.
     pub(super) fn borrow() -> Self {
-        Self(SPARE.take())
+        Self(SPARE.try_with(Cell::take).unwrap_or_default())
     }
 
     fn is_new(&mut self, subscriber: &Subscriber) -> bool {

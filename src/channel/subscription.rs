@@ -5,14 +5,14 @@ use std::{
     future::poll_fn,
     pin::Pin,
     sync::{Arc, Weak},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use futures_core::Stream;
 
 use super::Message;
 use crate::{
-    mailbox::{Receiver, Sender, Sent, mailbox},
+    mailbox::{Received, Receiver, Sender, Sent, mailbox},
     protocol::ChannelName,
     session::Delivery,
 };
@@ -82,7 +82,14 @@ impl Subscription {
     }
 
     fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        self.messages.poll_recv(cx).map(|item| item.map(|item| item.value))
+        loop {
+            return match ready!(self.messages.poll_recv(cx)) {
+                Some(Received::Value(message)) => Poll::Ready(Some(message)),
+                // Told by `missed`.
+                Some(Received::Missed(_)) => continue,
+                None => Poll::Ready(None),
+            };
+        }
     }
 
     /// How many messages were dropped so far because this subscription was not read fast enough.

@@ -15,6 +15,7 @@ use tokio::task::coop::consume_budget;
 pub(crate) use connect::{ConnectReply, PendingConnect};
 
 use crate::{
+    Reason,
     protocol::{Advice, BayeuxError, BrowserId, Denied, Inbound, Reconnect, Reply, normalise},
     server::{BrowserBinding, State},
     session::Session,
@@ -61,10 +62,14 @@ pub(crate) struct Dispatched {
     pub(crate) connects: Vec<PendingConnect>,
     /// The cookie to set.
     pub(crate) new_browser: Option<BrowserId>,
+    /// Whether a connect was refused because its session is not known.
+    pub(crate) unknown_session: bool,
 }
 
 enum Outcome<'m> {
     Reply(Reply<'m>),
+    /// The reply to a connect whose session is not known.
+    UnknownSession(Reply<'m>),
     Connect(PendingConnect),
 }
 
@@ -84,6 +89,16 @@ pub(crate) async fn dispatch(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) 
     for message in messages {
         match exchange.process(message) {
             Outcome::Reply(reply) => dispatched.push(&reply),
+            Outcome::UnknownSession(reply) => {
+                exchange
+                    .state
+                    .hub
+                    .counters
+                    .connects_ended
+                    .add(Reason::UnknownSession, 1);
+                dispatched.unknown_session = true;
+                dispatched.push(&reply);
+            }
             Outcome::Connect(connect) => dispatched.connects.push(connect),
         }
         consume_budget().await;
@@ -117,6 +132,9 @@ impl Exchange<'_> {
         };
         match self.route(message, &channel) {
             Ok(outcome) => outcome,
+            Err(denied) if channel == CONNECT && denied.error == BayeuxError::SessionUnknown => {
+                Outcome::UnknownSession(self.fail(message, Some(channel), &denied))
+            }
             Err(denied) => Outcome::Reply(self.fail(message, Some(channel), &denied)),
         }
     }

@@ -65,16 +65,16 @@ impl State {
         // Whatever happens to the session next waits for this lock, and so is announced after this.
         let subscriptions = session.subscriptions();
         self.sessions.insert(Arc::clone(&session));
+        self.hub.counters.sessions.fetch_add(1, Relaxed);
+        self.hub.counters.sessions_added.fetch_add(1, Relaxed);
+        self.sweeper
+            .ensure_runs(self.this.clone() as Weak<dyn Host>, self.config.max_interval);
         let added = self.announce(|| Event::SessionAdded {
             session: ServerSession::new(Arc::clone(&session)),
             request: Arc::clone(request),
         });
         drop(subscriptions);
         added.wake();
-        self.hub.counters.sessions.fetch_add(1, Relaxed);
-        self.hub.counters.sessions_added.fetch_add(1, Relaxed);
-        self.sweeper
-            .ensure_runs(self.this.clone() as Weak<dyn Host>, self.config.max_interval);
         crate::trace::debug!(session = %session.id, "session added");
         session
     }
@@ -139,8 +139,7 @@ impl State {
     fn expire(&self, session: &Arc<Session>) {
         if session.is_open() {
             self.remove_session(session, Reason::Expired, None);
-        } else {
-            session.forget();
+        } else if session.forget_farewell() {
             self.bury(&session.id);
         }
     }

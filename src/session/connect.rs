@@ -4,7 +4,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -162,14 +162,16 @@ impl Future for Held {
             return Poll::Ready(connect.answer_now());
         };
         let session = Arc::clone(&connect.session);
-        let registered = {
+        // A waker's own clone and drop may run anything, so never under the lock.
+        let waker = cx.waker().clone();
+        let replaced = {
             let mut state = session.state();
             if let Some(reason) = connect.release_reason(&state) {
                 return Poll::Ready(connect.finish(&mut state, reason));
             }
-            register(&mut state.waker, cx.waker())
+            state.waker.replace(waker)
         };
-        drop(registered);
+        drop(replaced);
         connect.start_hold();
         ready!(timeout.poll(cx));
         let mut state = session.state();
@@ -177,16 +179,7 @@ impl Future for Held {
         let waker = (reason != Reason::Superseded).then(|| state.waker.take());
         let taken = connect.finish(&mut state, reason);
         drop(state);
-        // A waker's own drop may run anything, so never under the lock.
         drop(waker);
         Poll::Ready(taken)
-    }
-}
-
-/// Puts the waker in place and returns the one it replaces, to be dropped without the lock.
-fn register(slot: &mut Option<Waker>, waker: &Waker) -> Option<Waker> {
-    match slot {
-        Some(current) if current.will_wake(waker) => None,
-        _ => slot.replace(waker.clone()),
     }
 }

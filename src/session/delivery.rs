@@ -71,7 +71,8 @@ impl<'a> Delivery<'a> {
     }
 }
 
-/// A waker that panics must not leave the others asleep, nor the counters wrong.
+/// A waker that panics must not leave the others asleep, nor the counters wrong. (One more that panics meanwhile ends the
+/// process.)
 impl Drop for Delivery<'_> {
     fn drop(&mut self) {
         self.flush();

@@ -1,6 +1,11 @@
 //! The application's handle on one session.
 
-use std::{any::Any, fmt, sync::Arc};
+use std::{
+    any::Any,
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use serde::Serialize;
 
@@ -122,6 +127,12 @@ impl PartialEq for ServerSession {
 }
 
 impl Eq for ServerSession {}
+
+impl Hash for ServerSession {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.id.hash(state);
+    }
+}
 
 /// Why a message could not be delivered to a session.
 #[derive(Debug)]

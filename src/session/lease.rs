@@ -56,7 +56,9 @@ impl Session {
         let counters = &self.hub.counters;
         let (count, bytes) = (messages.len(), messages.bytes());
         let mut state = self.state();
-        if state.closed.is_some() || state.answers != answer {
+        // A session with a farewell to be fetched can still be told what comes before it.
+        let is_over = state.closed.is_some() && !state.owes_farewell();
+        if is_over || state.answers != answer {
             drop(state);
             counters.lost.fetch_add(count as u64, Relaxed);
             crate::trace::warning!(session = %self.id, messages = count, "an answer was dropped unsent, too late to go back");

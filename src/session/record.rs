@@ -203,14 +203,19 @@ impl Session {
 
     /// Whether a last connect is to be answered with the farewell.
     pub(crate) fn owes_farewell(&self) -> bool {
-        let state = self.state();
-        state.closed == Some(Reason::ServerDisconnect) && !state.queue.is_empty()
+        self.state().owes_farewell()
     }
 
-    /// Drops a farewell that nobody came for.
-    pub(crate) fn forget(&self) {
-        let dropped = self.state().queue.take();
+    /// Drops a farewell that nobody came for; `false` if somebody is coming for it right now.
+    pub(crate) fn forget_farewell(&self) -> bool {
+        let mut state = self.state();
+        if !self.has_expired(self.hub.now()) {
+            return false;
+        }
+        let dropped = state.queue.take();
+        drop(state);
         self.count_dropped(&dropped, Reason::ServerDisconnect);
+        true
     }
 
     fn count_dropped(&self, dropped: &Queue, reason: Reason) {
@@ -227,6 +232,12 @@ impl Session {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+}
+
+impl State {
+    pub(super) fn owes_farewell(&self) -> bool {
+        self.closed == Some(Reason::ServerDisconnect) && !self.queue.is_empty()
     }
 }
 

@@ -6,8 +6,9 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
 };
 
-use super::{AnswerBody, AnswerInfo, request::Refusal};
+use super::{AnswerBody, AnswerInfo, Outcome, request::Refusal};
 use crate::{
+    Reason,
     server::Config,
     session::{Lease, Taken},
 };
@@ -32,6 +33,11 @@ impl Answer {
         }
     }
 
+    /// Notes that a connect was refused.
+    pub(super) const fn unknown_session(&mut self) {
+        self.info.outcome = Outcome::Connected(Reason::UnknownSession);
+    }
+
     /// Adds what a connect delivers, and its reply as JSON.
     pub(super) fn connect(&mut self, taken: Taken, reply: &[u8]) {
         if !self.connect_replies.is_empty() {
@@ -40,7 +46,7 @@ impl Answer {
         self.connect_replies.extend_from_slice(reply);
         self.info.held = self.info.held.max(taken.held);
         self.info.messages += taken.lease.messages().len();
-        self.info.outcome = super::Outcome::Connected(taken.reason);
+        self.info.outcome = Outcome::Connected(taken.reason);
         self.leases.push(taken.lease);
     }
 

@@ -57,9 +57,9 @@ impl Transport {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// It had no connect that was accepted; each message got its reply.
+    /// It had no connect; each message got its reply.
     Replied,
-    /// It had a connect, which ended for this reason.
+    /// It had a connect, which ended for this reason; [`Reason::UnknownSession`] if it was refused.
     Connected(Reason),
     /// It was no Bayeux request and got this HTTP error.
     Refused(StatusCode),

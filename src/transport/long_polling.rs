@@ -82,6 +82,9 @@ async fn process(state: &State, request: Arc<Parts>, body: &[u8]) -> Result<Proc
 /// Answers now: a connect that shares its request is never held, or the others would wait for it.
 fn answer(state: &State, dispatched: Dispatched) -> Response<AnswerBody> {
     let mut answer = Answer::new(dispatched.replies);
+    if dispatched.unknown_session {
+        answer.unknown_session();
+    }
     for connect in dispatched.connects {
         let (reply, taken) = connect.answer_now();
         add(&mut answer, state, &reply, taken);
