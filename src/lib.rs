@@ -95,6 +95,7 @@ mod dispatch;
 mod event;
 mod layer;
 mod mailbox;
+mod policy;
 mod protocol;
 mod reason;
 mod server;
@@ -109,6 +110,7 @@ pub use cookie;
 pub use channel::{DataError, Message, Subscription};
 pub use event::{CustomEvent, Event, EventStream};
 pub use layer::BayeuxLayer;
+pub use policy::{Authorization, Authorizer, Grant, Operation, PolicyRequest, SecurityPolicy, Verdict};
 pub use protocol::{
     Advice, BayeuxError, ChannelName, ClientId, ErrorTexts, InvalidChannel, InvalidClientId, Reconnect,
 };

@@ -42,8 +42,7 @@ enum Kind {
     Deep,
 }
 
-fn key_of(name: &ChannelName) -> (&str, Kind) {
-    let name = name.as_str();
+fn key_of(name: &str) -> (&str, Kind) {
     if let Some(prefix) = name.strip_suffix("/**") {
         (prefix, Kind::Deep)
     } else if let Some(prefix) = name.strip_suffix("/*") {
@@ -78,7 +77,7 @@ impl Node {
 impl ChannelIndex {
     /// Adds a subscriber and returns its slot, to be handed back to [`unsubscribe`](Self::unsubscribe).
     pub(crate) fn subscribe(&self, name: &ChannelName, subscriber: Subscriber) -> usize {
-        let (prefix, kind) = key_of(name);
+        let (prefix, kind) = key_of(name.as_str());
         // A list is removed under the write lock only, so one that is found here stays while the read lock is held.
         if let Some(list) = read(&self.nodes).get(prefix).and_then(|node| node.list(kind)) {
             return list.insert(subscriber);
@@ -93,7 +92,7 @@ impl ChannelIndex {
 
     /// Removes the subscriber in a slot, and the list with its last one.
     pub(crate) fn unsubscribe(&self, name: &ChannelName, slot: usize) {
-        let (prefix, kind) = key_of(name);
+        let (prefix, kind) = key_of(name.as_str());
         let removed = match read(&self.nodes).get(prefix).and_then(|node| node.list(kind)) {
             Some(list) => list.remove(slot),
             None => return,
@@ -140,6 +139,14 @@ impl ChannelIndex {
         lists
     }
 
+    /// Whether anybody has subscribed to exactly this name or pattern.
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        let (prefix, kind) = key_of(name);
+        read(&self.nodes)
+            .get(prefix)
+            .is_some_and(|node| node.list(kind).is_some())
+    }
+
     /// All names and patterns with at least one subscriber, in no particular order.
     pub(crate) fn names(&self) -> Vec<ChannelName> {
         let nodes = read(&self.nodes);
@@ -165,7 +172,7 @@ impl ChannelIndex {
 
     /// How many sessions have subscribed to exactly this name or pattern.
     pub(crate) fn session_count(&self, name: &ChannelName) -> usize {
-        let (prefix, kind) = key_of(name);
+        let (prefix, kind) = key_of(name.as_str());
         read(&self.nodes)
             .get(prefix)
             .and_then(|node| node.list(kind))

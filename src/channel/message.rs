@@ -41,7 +41,7 @@ impl Message {
     ///
     /// [`DataError`] if the data is not a `T`.
     pub fn data<T: DeserializeOwned>(&self) -> Result<T, DataError> {
-        serde_json::from_str(self.raw_data()).map_err(DataError)
+        DataError::parse(self.raw_data())
     }
 
     /// The data as JSON text.
@@ -65,9 +65,15 @@ impl Message {
     }
 }
 
-/// The data of a [`Message`] is not of the type that was asked for.
+/// The data of a message is not of the type that was asked for.
 #[derive(Debug)]
 pub struct DataError(serde_json::Error);
+
+impl DataError {
+    pub(crate) fn parse<T: DeserializeOwned>(json: &str) -> Result<T, Self> {
+        serde_json::from_str(json).map_err(Self)
+    }
+}
 
 impl fmt::Display for DataError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

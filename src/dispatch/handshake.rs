@@ -4,6 +4,7 @@ use std::{borrow::Cow, time::Duration};
 
 use super::{Exchange, HANDSHAKE, STORM_PAUSE};
 use crate::{
+    policy::Operation,
     protocol::{Advice, BayeuxError, BrowserId, Denied, Inbound, Reconnect, Reply, VERSION},
     server::BrowserBinding,
     session::Origin,
@@ -11,19 +12,36 @@ use crate::{
 
 /// Makes a session and says which cookie to set, if one is to be set. Version, connection types and an old `clientId`
 /// are not looked at, as in CometD: clients in the field send anything there.
-pub(super) fn handshake<'m>(exchange: &Exchange<'_>, message: &Inbound<'m>) -> (Reply<'m>, Option<BrowserId>) {
+pub(super) async fn handshake<'m>(exchange: &Exchange<'_>, message: &Inbound<'m>) -> (Reply<'m>, Option<BrowserId>) {
+    let interval = exchange.state.config.interval;
     let id = match message.id() {
         Ok(id) => id,
         Err(error) => {
-            let advice = exchange.handshake_advice(Reconnect::None, exchange.state.config.interval);
-            return (exchange.refuse(None, &error.into(), advice), None);
+            let advice = exchange.handshake_advice(Reconnect::None, interval);
+            return (exchange.refuse(None, error.into(), advice), None);
         }
     };
     if exchange.state.hub.is_draining() {
         let pause = STORM_PAUSE.saturating_add(exchange.state.jitter());
         let advice = exchange.handshake_advice(Reconnect::Handshake, pause);
-        return (exchange.refuse(id, &BayeuxError::HandshakeDenied.into(), advice), None);
+        return (exchange.refuse(id, BayeuxError::HandshakeDenied.into(), advice), None);
     }
+    let asked = exchange
+        .ask(
+            Operation::Handshake,
+            BayeuxError::HandshakeDenied,
+            None,
+            HANDSHAKE,
+            message,
+        )
+        .await;
+    let verdict = match asked {
+        Ok(verdict) => verdict,
+        Err(denied) => {
+            let advice = exchange.handshake_advice(Reconnect::None, interval);
+            return (exchange.refuse(id, denied, advice), None);
+        }
+    };
     let origin = exchange.origin();
     let session = exchange.state.add_session(origin, exchange.request);
     let reply = Reply {
@@ -34,7 +52,12 @@ pub(super) fn handshake<'m>(exchange: &Exchange<'_>, message: &Inbound<'m>) -> (
         version: Some(VERSION),
         minimum_version: Some(VERSION),
         supported_connection_types: Some(exchange.connection_types),
-        advice: Some(exchange.handshake_advice(Reconnect::Retry, exchange.state.config.interval)),
+        ext: verdict.ext,
+        advice: Some(
+            verdict
+                .advice
+                .unwrap_or_else(|| exchange.handshake_advice(Reconnect::Retry, interval)),
+        ),
         ..Reply::default()
     };
     let new_browser = origin.filter(|origin| !origin.returned).map(|origin| origin.browser);
@@ -58,17 +81,14 @@ impl Exchange<'_> {
         Advice::new(reconnect, interval, self.state.config.timeout)
     }
 
-    fn refuse<'m>(
-        &self,
-        id: Option<&'m serde_json::value::RawValue>,
-        denied: &Denied<'_>,
-        advice: Advice,
-    ) -> Reply<'m> {
+    fn refuse<'m>(&self, id: Option<&'m serde_json::value::RawValue>, denied: Denied<'_>, advice: Advice) -> Reply<'m> {
+        let error = self.state.config.error_texts.text(&denied).into_owned();
         Reply {
             id,
             channel: Some(Cow::Borrowed(HANDSHAKE)),
-            error: Some(Cow::Owned(self.state.config.error_texts.text(denied).into_owned())),
-            advice: Some(advice),
+            error: Some(error.into()),
+            ext: denied.ext,
+            advice: denied.advice.or(Some(advice)),
             ..Reply::default()
         }
     }

@@ -10,15 +10,17 @@ mod unsubscribe;
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use http::request::Parts;
+use serde_json::value::RawValue;
 use tokio::task::coop::consume_budget;
 
 pub(crate) use connect::{ConnectReply, PendingConnect};
 
 use crate::{
     Reason,
+    policy::{Operation, PolicyRequest, Verdict},
     protocol::{Advice, BayeuxError, BrowserId, Denied, Inbound, Reconnect, Reply, normalise},
     server::{BrowserBinding, State},
-    session::Session,
+    session::{ServerSession, Session},
 };
 
 const HANDSHAKE: &str = "/meta/handshake";
@@ -81,13 +83,13 @@ enum Outcome<'m> {
 pub(crate) async fn dispatch(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) -> Dispatched {
     let mut dispatched = Dispatched::default();
     if let Some(message) = messages.iter().find(|message| is_handshake(message)) {
-        let (reply, new_browser) = handshake::handshake(exchange, message);
+        let (reply, new_browser) = handshake::handshake(exchange, message).await;
         dispatched.new_browser = new_browser;
         dispatched.push(&reply);
         return dispatched;
     }
     for message in messages {
-        match exchange.process(message) {
+        match exchange.process(message).await {
             Outcome::Reply(reply) => dispatched.push(&reply),
             Outcome::UnknownSession(reply) => {
                 exchange
@@ -125,48 +127,102 @@ impl Dispatched {
 }
 
 impl Exchange<'_> {
-    fn process<'m>(&self, message: &Inbound<'m>) -> Outcome<'m> {
+    async fn process<'m>(&self, message: &Inbound<'m>) -> Outcome<'m> {
         let channel = match message.channel() {
             Ok(channel) => channel,
-            Err(error) => return Outcome::Reply(self.fail(message, None, &error.into())),
+            Err(error) => return Outcome::Reply(self.fail(message, None, error.into())),
         };
-        match self.route(message, &channel) {
+        match self.route(message, &channel).await {
             Ok(outcome) => outcome,
             Err(denied) if channel == CONNECT && denied.error == BayeuxError::SessionUnknown => {
-                Outcome::UnknownSession(self.fail(message, Some(channel), &denied))
+                Outcome::UnknownSession(self.fail(message, Some(channel), denied))
             }
-            Err(denied) => Outcome::Reply(self.fail(message, Some(channel), &denied)),
+            Err(denied) => Outcome::Reply(self.fail(message, Some(channel), denied)),
         }
     }
 
     /// Meta channels are told by their exact name: a prefix or a normalised form would open a way round whatever
     /// compares names.
-    fn route<'m>(&self, message: &Inbound<'m>, channel: &Cow<'m, str>) -> Result<Outcome<'m>, Denied<'m>> {
+    async fn route<'m>(&self, message: &Inbound<'m>, channel: &Cow<'m, str>) -> Result<Outcome<'m>, Denied<'m>> {
         let id = message.id()?;
         let name = normalise(channel).map_err(|_| Denied::on_channel(BayeuxError::ChannelInvalid, channel.clone()))?;
         if channel == CONNECT {
             return connect::connect(self, message, id).map(Outcome::Connect);
         }
+        if !channel.starts_with("/meta/") {
+            publish::publish(self, message, channel, name).await?;
+            return Ok(self.succeed(id, channel, None));
+        }
         let session = self.session(message)?;
         let subscription = match &**channel {
-            SUBSCRIBE => Some(subscribe::subscribe(self, message, &session)?),
+            SUBSCRIBE => Some(subscribe::subscribe(self, message, &session).await?),
             UNSUBSCRIBE => Some(unsubscribe::unsubscribe(self, message, &session)?),
             DISCONNECT => {
                 disconnect::disconnect(self, &session);
                 None
             }
-            _ => {
-                publish::publish(self, message, session, channel, name)?;
-                None
-            }
+            _ => return Err(Denied::by_policy(BayeuxError::ChannelCreateDenied, channel.clone())),
         };
-        Ok(Outcome::Reply(Reply {
+        Ok(self.succeed(id, channel, subscription))
+    }
+
+    fn succeed<'m>(
+        &self,
+        id: Option<&'m RawValue>,
+        channel: &Cow<'m, str>,
+        subscription: Option<&'m RawValue>,
+    ) -> Outcome<'m> {
+        Outcome::Reply(Reply {
             id,
             channel: Some(channel.clone()),
             successful: true,
             subscription,
             ..Reply::default()
-        }))
+        })
+    }
+
+    /// Asks whether a session, or a client without one, may do something on a channel; if not, it is `error`.
+    async fn ask<'m>(
+        &self,
+        operation: Operation,
+        error: BayeuxError,
+        session: Option<&Arc<Session>>,
+        channel: &str,
+        message: &Inbound<'m>,
+    ) -> Result<Verdict, Denied<'m>> {
+        let request = PolicyRequest {
+            session: session.cloned().map(ServerSession::new),
+            channel,
+            data: message.data(),
+            ext: message.ext(),
+            request: self.request,
+        };
+        let asked = self.state.rules.ask(operation, request).await;
+        asked.map_err(|verdict| Denied {
+            ext: verdict.ext,
+            advice: verdict.advice,
+            ..Denied::because(error, verdict.denied.unwrap_or_default(), channel.to_owned())
+        })
+    }
+
+    /// Asks whether a message may go to a channel or subscribe to it, which may mean to be the first there.
+    async fn permit<'m>(
+        &self,
+        (operation, error): (Operation, BayeuxError),
+        create_error: BayeuxError,
+        session: Option<&Arc<Session>>,
+        channel: &str,
+        message: &Inbound<'m>,
+    ) -> Result<(), Denied<'m>> {
+        if self.state.rules.allow_everything() {
+            return Ok(());
+        }
+        if !self.state.channels.contains(channel) {
+            let _granted = self
+                .ask(Operation::Create, create_error, session, channel, message)
+                .await?;
+        }
+        self.ask(operation, error, session, channel, message).await.map(drop)
     }
 
     /// The session that a message names and may use; its sign of life.
@@ -206,7 +262,8 @@ impl Exchange<'_> {
     }
 
     /// The reply to a message that failed: whatever of it can be echoed is.
-    fn fail<'m>(&self, message: &Inbound<'m>, channel: Option<Cow<'m, str>>, denied: &Denied<'_>) -> Reply<'m> {
+    fn fail<'m>(&self, message: &Inbound<'m>, channel: Option<Cow<'m, str>>, denied: Denied<'_>) -> Reply<'m> {
+        let error = self.state.config.error_texts.text(&denied).into_owned();
         let (advice, subscription) = match channel.as_deref() {
             Some(CONNECT) => (Some(self.connect_advice(denied.error)), None),
             Some(SUBSCRIBE | UNSUBSCRIBE) => (None, message.subscription_echo()),
@@ -215,9 +272,10 @@ impl Exchange<'_> {
         Reply {
             id: message.id().ok().flatten(),
             channel,
-            error: Some(Cow::Owned(self.state.config.error_texts.text(denied).into_owned())),
+            error: Some(error.into()),
             subscription,
-            advice,
+            ext: denied.ext,
+            advice: denied.advice.or(advice),
             ..Reply::default()
         }
     }

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::{CONNECT, DISCONNECT, Exchange, HANDSHAKE, SUBSCRIBE, UNSUBSCRIBE, unknown};
 use crate::{
+    policy::Operation,
     protocol::{BayeuxError, ChannelName, Denied, Inbound},
     server::NotSubscribed,
     session::Session,
@@ -13,7 +14,7 @@ use crate::{
 
 /// Subscribes the session and returns what the reply echoes. Service channels are accepted without effect: only the
 /// server hears them.
-pub(super) fn subscribe<'m>(
+pub(super) async fn subscribe<'m>(
     exchange: &Exchange<'_>,
     message: &Inbound<'m>,
     session: &Arc<Session>,
@@ -24,6 +25,18 @@ pub(super) fn subscribe<'m>(
     }
     let mut channels = subscriptions.channels;
     channels.retain(ChannelName::is_broadcast);
+    for channel in &channels {
+        let subscribe = (Operation::Subscribe, BayeuxError::SubscribeDenied);
+        exchange
+            .permit(
+                subscribe,
+                BayeuxError::CreateDenied,
+                Some(session),
+                channel.as_str(),
+                message,
+            )
+            .await?;
+    }
     exchange
         .state
         .subscribe(session, &channels, exchange.request)

@@ -2,6 +2,10 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
+use serde_json::value::RawValue;
+
+use super::Advice;
+
 /// A failure that the protocol has a reply for.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
@@ -32,6 +36,8 @@ pub enum BayeuxError {
     UnsubscribeFailed,
     /// The channel to publish to may not be created.
     ChannelCreateDenied,
+    /// The message may not be published.
+    PublishDenied,
 }
 
 /// The `error` texts in replies: CometD's by default, replaceable one by one.
@@ -70,6 +76,7 @@ impl ErrorTexts {
             (E::SubscribeDenied, "403:{channel}:Forbidden channel"),
             (E::UnsubscribeFailed, "403:{channel}:Forbidden channel"),
             (E::ChannelCreateDenied, "403:{channel}:Forbidden channel"),
+            (E::PublishDenied, "403:{channel}:Forbidden channel"),
         ]
         .into_iter()
         .fold(Self::default(), |texts, (error, text)| texts.with(error, text))
@@ -116,13 +123,14 @@ const fn cometd_text(error: BayeuxError) -> &'static str {
         BayeuxError::SubscribeFailed => "403::subscribe_failed",
         BayeuxError::UnsubscribeFailed => "403::unsubscribe_failed",
         BayeuxError::ChannelCreateDenied => "403:{reason}:channel_create_denied",
+        BayeuxError::PublishDenied => "403:{reason}:publish_denied",
     }
 }
 
 /// What an error text may mention.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ErrorContext<'a> {
-    pub(crate) reason: &'static str,
+    pub(crate) reason: Cow<'a, str>,
     pub(crate) channel: Cow<'a, str>,
     pub(crate) client_id: Cow<'a, str>,
 }
@@ -135,7 +143,7 @@ impl ErrorContext<'_> {
         while let Some((before, from_brace)) = rest.find('{').map(|at| rest.split_at(at)) {
             filled.push_str(before);
             let known = [
-                ("{reason}", self.reason),
+                ("{reason}", &*self.reason),
                 ("{channel}", &self.channel),
                 ("{client_id}", &self.client_id),
             ];
@@ -155,48 +163,56 @@ impl ErrorContext<'_> {
 pub(crate) struct Denied<'a> {
     pub(crate) error: BayeuxError,
     pub(crate) context: ErrorContext<'a>,
+    /// What the application wants the client to be told.
+    pub(crate) ext: Option<Box<RawValue>>,
+    pub(crate) advice: Option<Advice>,
 }
 
 impl<'a> Denied<'a> {
-    /// Refused by what CometD calls its default security policy.
-    pub(crate) fn by_policy(error: BayeuxError, channel: impl Into<Cow<'a, str>>) -> Self {
+    fn new(error: BayeuxError, context: ErrorContext<'a>) -> Self {
         Self {
             error,
-            context: ErrorContext {
-                reason: "denied_by_security_policy",
-                channel: channel.into(),
-                ..ErrorContext::default()
-            },
+            context,
+            ext: None,
+            advice: None,
         }
+    }
+
+    /// Refused, for this reason.
+    pub(crate) fn because(
+        error: BayeuxError,
+        reason: impl Into<Cow<'a, str>>,
+        channel: impl Into<Cow<'a, str>>,
+    ) -> Self {
+        let context = ErrorContext {
+            reason: reason.into(),
+            channel: channel.into(),
+            ..ErrorContext::default()
+        };
+        Self::new(error, context)
+    }
+
+    /// Refused by what CometD calls its default security policy.
+    pub(crate) fn by_policy(error: BayeuxError, channel: impl Into<Cow<'a, str>>) -> Self {
+        Self::because(error, "denied_by_security_policy", channel)
     }
 
     pub(crate) fn on_channel(error: BayeuxError, channel: impl Into<Cow<'a, str>>) -> Self {
-        Self {
-            error,
-            context: ErrorContext {
-                channel: channel.into(),
-                ..ErrorContext::default()
-            },
-        }
+        Self::because(error, "", channel)
     }
 
     pub(crate) fn unknown_session(client_id: impl Into<Cow<'a, str>>) -> Self {
-        Self {
-            error: BayeuxError::SessionUnknown,
-            context: ErrorContext {
-                client_id: client_id.into(),
-                ..ErrorContext::default()
-            },
-        }
+        let context = ErrorContext {
+            client_id: client_id.into(),
+            ..ErrorContext::default()
+        };
+        Self::new(BayeuxError::SessionUnknown, context)
     }
 }
 
 impl From<BayeuxError> for Denied<'_> {
     fn from(error: BayeuxError) -> Self {
-        Self {
-            error,
-            context: ErrorContext::default(),
-        }
+        Self::new(error, ErrorContext::default())
     }
 }
 

@@ -56,6 +56,11 @@ impl<'a> Inbound<'a> {
         self.client_id.and_then(text)
     }
 
+    /// Whether there is a `clientId`, of whatever type.
+    pub(crate) fn has_client_id(&self) -> bool {
+        self.client_id.and_then(present).is_some()
+    }
+
     /// The `id` to echo, with its JSON type.
     pub(crate) fn id(&self) -> Result<Option<&'a RawValue>, BayeuxError> {
         match self.id.and_then(present) {

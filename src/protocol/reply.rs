@@ -30,5 +30,7 @@ pub(crate) struct Reply<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) subscription: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ext: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) advice: Option<Advice>,
 }

@@ -1,9 +1,13 @@
 //! The builder of a server.
 
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::{BayeuxServer, BrowserBinding, BrowserCookie, Config};
-use crate::{protocol::ErrorTexts, session::OverflowPolicy};
+use crate::{
+    policy::{DynPolicy, Rules, SecurityPolicy},
+    protocol::ErrorTexts,
+    session::OverflowPolicy,
+};
 
 /// Configures a [`BayeuxServer`]. Every setter names its default; [`Config`] lists them all.
 ///
@@ -19,17 +23,27 @@ use crate::{protocol::ErrorTexts, session::OverflowPolicy};
 ///     .build();
 /// assert_eq!(bayeux.config().timeout, Duration::from_secs(20));
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct BayeuxBuilder {
     config: Config,
+    policy: Option<Arc<dyn DynPolicy>>,
+}
+
+impl fmt::Debug for BayeuxBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BayeuxBuilder")
+            .field("config", &self.config)
+            .field("has_policy", &self.policy.is_some())
+            .finish()
+    }
 }
 
 impl BayeuxBuilder {
     /// Makes the server. Needs no runtime; nothing is spawned before the first session.
     #[must_use]
     pub fn build(self) -> BayeuxServer {
-        BayeuxServer::with_config(self.config)
+        BayeuxServer::with(self.config, Rules::new(self.policy))
     }
 
     /// How long a `/meta/connect` is held when there is nothing to deliver. Default 30 s.
@@ -117,6 +131,29 @@ impl BayeuxBuilder {
     /// Whether a publisher's `ext` goes on to subscribers. Default no: clients put credentials there.
     pub const fn forward_ext(mut self, forward: bool) -> Self {
         self.config.forward_ext = forward;
+        self
+    }
+
+    /// Decides what clients may do. Default: everything but `/meta/…` channels. See [`SecurityPolicy`], and
+    /// [`BayeuxServer::authorize`] for rules that hang on channels.
+    pub fn security_policy(mut self, policy: impl SecurityPolicy) -> Self {
+        self.policy = Some(Arc::new(policy));
+        self
+    }
+
+    /// Whether a message without a `clientId` is published, if [`SecurityPolicy::can_publish`] grants it: for backends
+    /// that POST once and never handshake. Default no. Anybody who reaches the path can publish then, so have a policy
+    /// that looks at who it is.
+    pub const fn unconnected_publish(mut self, allowed: bool) -> Self {
+        self.config.unconnected_publish = allowed;
+        self
+    }
+
+    /// How many publishes of a session are remembered by their `id`. Default 0: none. A message whose `id` is among them
+    /// is answered with success and not published again; Faye's clients repeat a message whose reply was lost. Turn it
+    /// on only if your clients give each message an `id` of its own, as CometD's and Faye's do.
+    pub const fn duplicate_window(mut self, messages: usize) -> Self {
+        self.config.duplicate_window = messages;
         self
     }
 

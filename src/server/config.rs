@@ -40,6 +40,11 @@ pub struct Config {
     /// Whether a publisher's `ext` goes on to subscribers, as CometD and Faye do. Default no: clients put credentials
     /// there.
     pub forward_ext: bool,
+    /// Whether messages without a `clientId` are published, if the policy grants it. Default no.
+    pub unconnected_publish: bool,
+    /// How many publishes of a session are remembered by their `id`, so that one that is sent again is not published
+    /// again. Default 0: none.
+    pub duplicate_window: usize,
     /// Whether each answer carries an [`AnswerInfo`](crate::AnswerInfo) in its extensions. Default yes.
     pub answer_info: bool,
     /// Over how long a time clients are told to come back when the server shuts down. Default 5 s.
@@ -67,6 +72,8 @@ impl Default for Config {
             browser_binding: BrowserBinding::default(),
             error_texts: ErrorTexts::default(),
             forward_ext: false,
+            unconnected_publish: false,
+            duplicate_window: 0,
             answer_info: true,
             shutdown_jitter: Duration::from_secs(5),
             events_capacity: 4096,

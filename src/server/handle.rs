@@ -8,6 +8,7 @@ use super::{BayeuxBuilder, Config, State};
 use crate::{
     channel::{Message, Subscription},
     event::{CustomEvent, Event, EventStream},
+    policy::{Authorizer, Rules},
     protocol::{ChannelName, ClientId, Frame, InvalidChannel, normalise},
     session::{ServerSession, Stats},
 };
@@ -39,11 +40,11 @@ impl BayeuxServer {
     /// A server with the default configuration.
     #[must_use]
     pub fn new() -> Self {
-        Self::with_config(Config::default())
+        Self::with(Config::default(), Rules::default())
     }
 
-    pub(super) fn with_config(config: Config) -> Self {
-        Self(State::new(config))
+    pub(super) fn with(config: Config, rules: Rules) -> Self {
+        Self(State::new(config, rules))
     }
 
     pub(crate) const fn state(&self) -> &Arc<State> {
@@ -171,6 +172,18 @@ impl BayeuxServer {
             return Err(SubscribeError(InvalidChannel::NotAllowedHere));
         }
         Ok(self.0.subscription(channel))
+    }
+
+    /// Adds a rule for the channels that `pattern` matches. It stays for the life of the server and does not touch
+    /// subscriptions that exist. See [`Authorizer`] for how rules add up.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidChannel`]: `pattern` is not valid.
+    pub fn authorize(&self, pattern: impl AsRef<str>, authorizer: impl Authorizer) -> Result<(), InvalidChannel> {
+        let pattern = ChannelName::parse(pattern.as_ref())?;
+        self.0.rules.authorize(pattern, Arc::new(authorizer));
+        Ok(())
     }
 
     /// A snapshot of the counters. Cheap: a few dozen loads, no lock.

@@ -13,6 +13,7 @@ use crate::{
     Reason,
     channel::{ChannelIndex, Feed, Message, Subscriber, Subscription, Unsubscribe},
     event::{Announced, Event, EventBus},
+    policy::Rules,
     protocol::{ChannelName, ClientId},
     session::{
         Delivery, Host, Hub, Origin, QueueLimits, ServerSession, Session, SessionTable, SubscriptionMap, Sweeper,
@@ -26,6 +27,7 @@ pub(crate) struct State {
     pub(crate) sessions: SessionTable,
     pub(crate) channels: ChannelIndex,
     pub(crate) events: EventBus,
+    pub(crate) rules: Rules,
     sweeper: Sweeper,
     this: Weak<Self>,
 }
@@ -37,7 +39,7 @@ pub(crate) enum NotSubscribed {
 }
 
 impl State {
-    pub(crate) fn new(config: Config) -> Arc<Self> {
+    pub(crate) fn new(config: Config, rules: Rules) -> Arc<Self> {
         let limits = QueueLimits {
             messages: config.max_queue_messages,
             bytes: config.max_queue_bytes,
@@ -54,6 +56,7 @@ impl State {
             sessions: SessionTable::default(),
             channels: ChannelIndex::default(),
             events: EventBus::default(),
+            rules,
             sweeper: Sweeper::default(),
             this: this.clone(),
         })

@@ -1,7 +1,7 @@
 //! The server's side of one client.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -69,6 +69,8 @@ pub(super) struct State {
     /// Answers taken from the queue so far; tells whether a given-back one would break the order.
     pub(super) answers: u64,
     pub(super) closed: Option<Reason>,
+    /// The `id`s of the latest publishes, if they are to be remembered.
+    published: VecDeque<Box<str>>,
 }
 
 /// Why a session did not take a message.
@@ -173,6 +175,19 @@ impl Session {
                 Err(Refused::Full(Reason::QueueOverflow))
             }
         }
+    }
+
+    /// Remembers the `id` of a publish among the last `window`, and says whether it was there already.
+    pub(crate) fn has_published(&self, id: &str, window: usize) -> bool {
+        let mut state = self.state();
+        if state.published.iter().any(|published| **published == *id) {
+            return true;
+        }
+        while state.published.len() >= window {
+            state.published.pop_front();
+        }
+        state.published.push_back(id.into());
+        false
     }
 
     /// Ends the session for good, once: `false` if it had ended before, or if it was to expire but has come back to

@@ -1,0 +1,93 @@
+//! All that decides what clients may do, asked in CometD's order: the policy, then the authorizers.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{Arc, RwLock},
+};
+
+use super::{Authorization, Authorizer, DynPolicy, Operation, PolicyRequest, Verdict};
+use crate::{
+    protocol::ChannelName,
+    sync::{read, write},
+};
+
+type Rule = (ChannelName, Arc<dyn Authorizer>);
+
+/// The policy and the authorizers of one server.
+#[derive(Default)]
+pub(crate) struct Rules {
+    policy: Option<Arc<dyn DynPolicy>>,
+    authorizers: RwLock<Arc<[Rule]>>,
+}
+
+impl Rules {
+    pub(crate) fn new(policy: Option<Arc<dyn DynPolicy>>) -> Self {
+        Self {
+            policy,
+            authorizers: RwLock::default(),
+        }
+    }
+
+    /// Adds an authorizer.
+    pub(crate) fn authorize(&self, pattern: ChannelName, authorizer: Arc<dyn Authorizer>) {
+        let mut authorizers = write(&self.authorizers);
+        *authorizers = authorizers.iter().cloned().chain([(pattern, authorizer)]).collect();
+    }
+
+    /// Whether nothing is set: then nobody needs to be asked.
+    pub(crate) fn allow_everything(&self) -> bool {
+        self.policy.is_none() && read(&self.authorizers).is_empty()
+    }
+
+    /// Asks about one operation. Either verdict may carry an `ext` and advice for the reply.
+    pub(crate) async fn ask(&self, operation: Operation, request: PolicyRequest<'_>) -> Result<Verdict, Verdict> {
+        let verdict = match &self.policy {
+            Some(policy) => policy.ask(operation, request.clone()).await,
+            None => Verdict::grant(),
+        };
+        if !verdict.is_granted() {
+            return Err(verdict);
+        }
+        match self.refused_by_authorizers(operation, &request) {
+            Some(reason) => Err(Verdict::deny_because(reason)),
+            None => Ok(verdict),
+        }
+    }
+
+    fn refused_by_authorizers(&self, operation: Operation, request: &PolicyRequest<'_>) -> Option<Cow<'static, str>> {
+        if operation == Operation::Handshake {
+            return None;
+        }
+        // A snapshot: user code runs under no lock.
+        let authorizers = Arc::clone(&read(&self.authorizers));
+        let mut matching = authorizers
+            .iter()
+            .filter(|(pattern, _)| pattern.matches(request.channel))
+            .map(|(_, authorizer)| authorizer.authorize(operation, request))
+            .peekable();
+        matching.peek()?;
+        let mut granted = false;
+        for authorization in matching {
+            match authorization {
+                Authorization::Deny(reason) => return Some(reason),
+                Authorization::Grant => granted = true,
+                Authorization::Ignore => {}
+            }
+        }
+        (!granted).then_some(Cow::Borrowed("denied_by_not_granting"))
+    }
+}
+
+impl fmt::Debug for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let patterns: Vec<_> = read(&self.authorizers)
+            .iter()
+            .map(|(pattern, _)| pattern.clone())
+            .collect();
+        f.debug_struct("Rules")
+            .field("has_policy", &self.policy.is_some())
+            .field("authorizers", &patterns)
+            .finish()
+    }
+}
