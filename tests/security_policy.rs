@@ -17,13 +17,13 @@ impl SecurityPolicy for Told {
         match ext["say"].as_str() {
             Some("no") => Verdict::deny(),
             Some("later") => Verdict::deny_because("busy")
-                .with_ext(&json!({ "queue": 7 }))
+                .with_ext("queue", &7)
                 .with_advice(Advice::new(
                     Reconnect::Handshake,
                     Duration::from_secs(9),
                     Duration::ZERO,
                 )),
-            Some("welcome") => Verdict::grant().with_ext(&json!({ "user": "ada" })),
+            Some("welcome") => Verdict::grant().with_ext("user", "ada"),
             _ => Verdict::grant(),
         }
     }
@@ -38,7 +38,7 @@ impl SecurityPolicy for Told {
     async fn can_subscribe(&self, request: PolicyRequest<'_>) -> Verdict {
         let is_admin = request.request().headers.contains_key("x-admin");
         if request.channel().starts_with("/secret") && !is_admin {
-            return Verdict::deny_because("not_for_you").with_ext(&"ask an admin");
+            return Verdict::deny_because("not_for_you").with_ext("hint", "ask an admin");
         }
         Verdict::grant()
     }
@@ -113,7 +113,7 @@ async fn a_subscription_that_is_denied_is_not_made_and_none_of_its_array_is() {
         .only();
     assert_eq!(reply["successful"], false);
     assert_eq!(reply["error"], "403:not_for_you:subscribe_denied");
-    assert_eq!(reply["ext"], "ask an admin");
+    assert_eq!(reply["ext"], json!({ "hint": "ask an admin" }));
     assert_eq!(reply["subscription"], subscription);
     assert!(reply.get("advice").is_none());
     assert!(server.channels().is_empty());

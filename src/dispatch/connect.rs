@@ -2,9 +2,9 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
-use super::{CONNECT, Exchange, STORM_PAUSE, unknown, unknown_session_advice};
+use super::{CONNECT, Exchange, STORM_PAUSE, ack_ext, unknown, unknown_session_advice};
 use crate::{
     Reason,
     protocol::{Advice, ClientId, Denied, Inbound, Reconnect, Reply},
@@ -45,12 +45,17 @@ pub(super) fn connect<'m>(
         .interval
         .map(|interval| interval.min(config.max_interval.max(config.interval)));
     let hold = advice.timeout.unwrap_or(config.timeout).min(config.timeout);
+    let acknowledged = if session.acknowledges() {
+        message.acknowledged()
+    } else {
+        None
+    };
     let reply = ConnectReply {
         id: id.map(ToOwned::to_owned),
         client_id: session.id,
         interval,
     };
-    let connect = Connect::begin(session, interval);
+    let connect = Connect::begin(session, interval, acknowledged);
     let hold = (!hold.is_zero() && !connect.is_first()).then_some(hold);
     Ok(PendingConnect { connect, reply, hold })
 }
@@ -70,7 +75,8 @@ impl PendingConnect {
 
 impl ConnectReply {
     /// The reply that fits how the connect ended.
-    pub(crate) fn finish<'a>(&'a self, state: &'a State, reason: Reason) -> Reply<'a> {
+    pub(crate) fn finish<'a>(&'a self, state: &'a State, taken: &Taken) -> Reply<'a> {
+        let reason = taken.reason;
         let config = &state.config;
         let interval = self.interval.unwrap_or(config.interval);
         let advice = |reconnect, interval| Some(Advice::new(reconnect, interval, config.timeout));
@@ -78,6 +84,7 @@ impl ConnectReply {
             id: self.id.as_deref(),
             channel: Some(Cow::Borrowed(CONNECT)),
             successful: true,
+            ext: ack_ext(taken.lease.batch().map(Value::from)),
             advice: advice(Reconnect::Retry, interval),
             ..Reply::default()
         };

@@ -2,7 +2,9 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use super::{Exchange, HANDSHAKE, STORM_PAUSE};
+use serde_json::Value;
+
+use super::{Exchange, HANDSHAKE, STORM_PAUSE, ack_ext};
 use crate::{
     policy::Operation,
     protocol::{Advice, BayeuxError, BrowserId, Denied, Inbound, Reconnect, Reply, VERSION},
@@ -44,6 +46,12 @@ pub(super) async fn handshake<'m>(exchange: &Exchange<'_>, message: &Inbound<'m>
     };
     let origin = exchange.origin();
     let session = exchange.state.add_session(origin, exchange.request);
+    let acknowledges = exchange.state.config.acknowledgement && message.wants_to_acknowledge();
+    if acknowledges {
+        session.keep_until_acknowledged();
+    }
+    let mut ext = ack_ext(acknowledges.then_some(Value::Bool(true)));
+    ext.extend(verdict.ext);
     let reply = Reply {
         id,
         channel: Some(Cow::Borrowed(HANDSHAKE)),
@@ -52,7 +60,7 @@ pub(super) async fn handshake<'m>(exchange: &Exchange<'_>, message: &Inbound<'m>
         version: Some(VERSION),
         minimum_version: Some(VERSION),
         supported_connection_types: Some(exchange.connection_types),
-        ext: verdict.ext,
+        ext,
         advice: Some(
             verdict
                 .advice
@@ -83,12 +91,13 @@ impl Exchange<'_> {
 
     fn refuse<'m>(&self, id: Option<&'m serde_json::value::RawValue>, denied: Denied<'_>, advice: Advice) -> Reply<'m> {
         let error = self.state.config.error_texts.text(&denied).into_owned();
+        let told = denied.told.unwrap_or_default();
         Reply {
             id,
             channel: Some(Cow::Borrowed(HANDSHAKE)),
             error: Some(error.into()),
-            ext: denied.ext,
-            advice: denied.advice.or(Some(advice)),
+            ext: told.ext,
+            advice: told.advice.or(Some(advice)),
             ..Reply::default()
         }
     }

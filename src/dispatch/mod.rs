@@ -10,7 +10,7 @@ mod unsubscribe;
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use http::request::Parts;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 use tokio::task::coop::consume_budget;
 
 pub(crate) use connect::{ConnectReply, PendingConnect};
@@ -18,7 +18,7 @@ pub(crate) use connect::{ConnectReply, PendingConnect};
 use crate::{
     Reason,
     policy::{Operation, PolicyRequest, Verdict},
-    protocol::{Advice, BayeuxError, BrowserId, Denied, Inbound, Reconnect, Reply, normalise},
+    protocol::{Advice, BayeuxError, BrowserId, Denied, Ext, Inbound, Reconnect, Reply, Told, normalise},
     server::{BrowserBinding, State},
     session::{ServerSession, Session},
 };
@@ -199,8 +199,10 @@ impl Exchange<'_> {
         };
         let asked = self.state.rules.ask(operation, request).await;
         asked.map_err(|verdict| Denied {
-            ext: verdict.ext,
-            advice: verdict.advice,
+            told: Some(Box::new(Told {
+                ext: verdict.ext,
+                advice: verdict.advice,
+            })),
             ..Denied::because(error, verdict.denied.unwrap_or_default(), channel.to_owned())
         })
     }
@@ -264,6 +266,7 @@ impl Exchange<'_> {
     /// The reply to a message that failed: whatever of it can be echoed is.
     fn fail<'m>(&self, message: &Inbound<'m>, channel: Option<Cow<'m, str>>, denied: Denied<'_>) -> Reply<'m> {
         let error = self.state.config.error_texts.text(&denied).into_owned();
+        let told = denied.told.unwrap_or_default();
         let (advice, subscription) = match channel.as_deref() {
             Some(CONNECT) => (Some(self.connect_advice(denied.error)), None),
             Some(SUBSCRIBE | UNSUBSCRIBE) => (None, message.subscription_echo()),
@@ -274,8 +277,8 @@ impl Exchange<'_> {
             channel,
             error: Some(error.into()),
             subscription,
-            ext: denied.ext,
-            advice: denied.advice.or(advice),
+            ext: told.ext,
+            advice: told.advice.or(advice),
             ..Reply::default()
         }
     }
@@ -292,6 +295,11 @@ impl Exchange<'_> {
             _ => Advice::new(Reconnect::Retry, config.interval.max(STORM_PAUSE), config.timeout),
         }
     }
+}
+
+/// What the acknowledgement extension puts into a reply.
+fn ack_ext(value: Option<Value>) -> Ext {
+    value.map(|value| ("ack".to_owned(), value)).into_iter().collect()
 }
 
 fn unknown<'m>(message: &Inbound<'m>) -> Denied<'m> {

@@ -4,9 +4,12 @@ use std::{borrow::Cow, future::Future, pin::Pin};
 
 use http::request::Parts;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::value::{RawValue, to_raw_value};
 
-use crate::{channel::DataError, protocol::Advice, session::ServerSession};
+use crate::{
+    channel::DataError,
+    protocol::{Advice, Ext},
+    session::ServerSession,
+};
 
 /// Decides what clients may do. Every method grants by default; implement those that you care about, as `async fn`.
 ///
@@ -140,16 +143,16 @@ pub enum Operation {
 #[must_use]
 pub struct Verdict {
     pub(crate) denied: Option<Cow<'static, str>>,
-    pub(crate) ext: Option<Box<RawValue>>,
+    pub(crate) ext: Ext,
     pub(crate) advice: Option<Advice>,
 }
 
 impl Verdict {
     /// Yes.
-    pub const fn grant() -> Self {
+    pub fn grant() -> Self {
         Self {
             denied: None,
-            ext: None,
+            ext: Ext::new(),
             advice: None,
         }
     }
@@ -167,10 +170,12 @@ impl Verdict {
         }
     }
 
-    /// Puts an `ext` into the reply to a handshake, or to whatever is denied. A value that can't be written as JSON is
-    /// left out.
-    pub fn with_ext<T: Serialize + ?Sized>(mut self, ext: &T) -> Self {
-        self.ext = to_raw_value(ext).ok();
+    /// Puts an entry into the `ext` of the reply to a handshake, or to whatever is denied. A value that can't be written
+    /// as JSON is left out.
+    pub fn with_ext<T: Serialize + ?Sized>(mut self, name: impl Into<String>, value: &T) -> Self {
+        if let Ok(value) = serde_json::to_value(value) {
+            self.ext.insert(name.into(), value);
+        }
         self
     }
 

@@ -2,9 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use serde_json::value::RawValue;
-
-use super::Advice;
+use super::{Advice, Ext};
 
 /// A failure that the protocol has a reply for.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -163,8 +161,13 @@ impl ErrorContext<'_> {
 pub(crate) struct Denied<'a> {
     pub(crate) error: BayeuxError,
     pub(crate) context: ErrorContext<'a>,
-    /// What the application wants the client to be told.
-    pub(crate) ext: Option<Box<RawValue>>,
+    pub(crate) told: Option<Box<Told>>,
+}
+
+/// What the application wants a client to be told with an error.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) ext: Ext,
     pub(crate) advice: Option<Advice>,
 }
 
@@ -173,8 +176,7 @@ impl<'a> Denied<'a> {
         Self {
             error,
             context,
-            ext: None,
-            advice: None,
+            told: None,
         }
     }
 

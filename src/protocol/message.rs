@@ -127,6 +127,37 @@ impl<'a> Inbound<'a> {
     }
 }
 
+/// The part of `ext` that the acknowledgement extension reads.
+#[derive(Default, Deserialize)]
+struct AckExt {
+    #[serde(default)]
+    ack: Value,
+}
+
+impl Inbound<'_> {
+    /// Whether a handshake asks for the acknowledgement extension. Only `true` does.
+    pub(crate) fn wants_to_acknowledge(&self) -> bool {
+        self.ack() == Value::Bool(true)
+    }
+
+    /// The batch that a connect acknowledges. Clients begin with 0 or -1, and some write it as a float.
+    pub(crate) fn acknowledged(&self) -> Option<u64> {
+        let batch = self.ack().as_f64()?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "saturates, as it should"
+        )]
+        let batch = batch as u64;
+        Some(batch)
+    }
+
+    fn ack(&self) -> Value {
+        let ext = self.ext().map(serde_json::from_str::<AckExt>);
+        ext.and_then(Result::ok).unwrap_or_default().ack
+    }
+}
+
 fn present(raw: &RawValue) -> Option<&RawValue> {
     (raw.get() != "null").then_some(raw)
 }

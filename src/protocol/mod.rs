@@ -18,10 +18,10 @@ pub use error::{BayeuxError, ErrorTexts};
 
 pub(crate) use channel_name::{normalise, prefixes};
 pub(crate) use client_id::BrowserId;
-pub(crate) use error::Denied;
+pub(crate) use error::{Denied, Told};
 pub(crate) use frame::{FAREWELL, Frame};
 pub(crate) use message::{Inbound, ParseError, parse_text};
-pub(crate) use reply::Reply;
+pub(crate) use reply::{Ext, Reply};
 pub(crate) use surrogates::replace_lone_surrogates;
 
 /// The protocol version spoken, and the lowest one accepted.

@@ -3,9 +3,12 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::{Map, Value, value::RawValue};
 
 use super::{Advice, ClientId};
+
+/// What an `ext` holds, by extension.
+pub(crate) type Ext = Map<String, Value>;
 
 /// The reply to one message. `channel` and `successful` are always there (`channel` unless the message had none);
 /// `id` and `subscription` come back as they came.
@@ -29,8 +32,8 @@ pub(crate) struct Reply<'a> {
     pub(crate) supported_connection_types: Option<&'static [&'static str]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) subscription: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) ext: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub(crate) ext: Ext,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) advice: Option<Advice>,
 }

@@ -141,6 +141,16 @@ impl BayeuxBuilder {
         self
     }
 
+    /// Whether clients may ask for the acknowledgement extension, by `ext: {"ack": true}` in their handshake. Default yes.
+    ///
+    /// What such a client gets is kept until it acknowledges it, and sent again if it does not: nothing is lost, and a
+    /// client that processes whole answers, as cometd.js does, sees every message once and in order. What is kept counts
+    /// towards the bounds of the queue. Clients that do not ask are not affected.
+    pub const fn acknowledgement(mut self, acknowledgement: bool) -> Self {
+        self.config.acknowledgement = acknowledgement;
+        self
+    }
+
     /// Whether a message without a `clientId` is published, if [`SecurityPolicy::can_publish`] grants it: for backends
     /// that POST once and never handshake. Default no. Anybody who reaches the path can publish then, so have a policy
     /// that looks at who it is.

@@ -40,6 +40,8 @@ pub struct Config {
     /// Whether a publisher's `ext` goes on to subscribers, as CometD and Faye do. Default no: clients put credentials
     /// there.
     pub forward_ext: bool,
+    /// Whether clients may ask for the acknowledgement extension. Default yes; it costs nothing where they do not.
+    pub acknowledgement: bool,
     /// Whether messages without a `clientId` are published, if the policy grants it. Default no.
     pub unconnected_publish: bool,
     /// How many publishes of a session are remembered by their `id`, so that one that is sent again is not published
@@ -72,6 +74,7 @@ impl Default for Config {
             browser_binding: BrowserBinding::default(),
             error_texts: ErrorTexts::default(),
             forward_ext: false,
+            acknowledgement: true,
             unconnected_publish: false,
             duplicate_window: 0,
             answer_info: true,

@@ -11,7 +11,10 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::{Lease, Session, queue::Queue, record::State};
+use super::{
+    Lease, Session,
+    record::{State, signed},
+};
 use crate::Reason;
 
 /// A connect between its arrival and its answer. While there is one, the session does not expire; when the newest one
@@ -37,9 +40,15 @@ pub(crate) struct Taken {
 }
 
 impl Connect {
-    /// Starts a connect; an older one of the same session is superseded and answers at once.
-    pub(crate) fn begin(session: Arc<Session>, interval: Option<Duration>) -> Self {
+    /// Starts a connect; an older one of the same session is superseded and answers at once. What was sent after batch
+    /// `acknowledged` goes back to the front of the queue, to be sent again.
+    pub(crate) fn begin(session: Arc<Session>, interval: Option<Duration>, acknowledged: Option<u64>) -> Self {
         let mut state = session.state();
+        if let (Some(acks), Some(batch)) = (state.acks.as_mut(), acknowledged) {
+            let again = acks.acknowledge(batch);
+            session.hub.counters.queued(signed(again.len()), signed(again.bytes()));
+            state.queue.give_back(again);
+        }
         state.generation += 1;
         let generation = state.generation;
         session.suspend_expiry();
@@ -98,7 +107,7 @@ impl Connect {
         self.done = true;
         let held = self.end_hold();
         let lease = if reason == Reason::Superseded {
-            Lease::new(Arc::clone(&self.session), Queue::default(), 0)
+            Lease::empty(Arc::clone(&self.session))
         } else {
             state.connected = true;
             self.session.arm_expiry(self.interval);

@@ -17,15 +17,24 @@ pub(crate) struct Lease {
     messages: Queue,
     /// Which answer of the session this is.
     answer: u64,
+    /// The number under which the session keeps a copy, if its client acknowledges: then nothing needs to go back.
+    batch: Option<u64>,
 }
 
 impl Lease {
-    pub(super) const fn new(session: Arc<Session>, messages: Queue, answer: u64) -> Self {
+    /// A lease of nothing.
+    pub(super) fn empty(session: Arc<Session>) -> Self {
         Self {
             session,
-            messages,
-            answer,
+            messages: Queue::default(),
+            answer: 0,
+            batch: None,
         }
+    }
+
+    /// What the client is to acknowledge.
+    pub(crate) const fn batch(&self) -> Option<u64> {
+        self.batch
     }
 
     pub(crate) const fn messages(&self) -> &Queue {
@@ -43,7 +52,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.messages.is_empty() {
+        if self.messages.is_empty() || self.batch.is_some() {
             return;
         }
         let messages = self.messages.take();
@@ -83,6 +92,11 @@ impl Session {
                 .counters
                 .queued(-signed(messages.len()), -signed(messages.bytes()));
         }
-        Lease::new(Arc::clone(self), messages, state.answers)
+        Lease {
+            session: Arc::clone(self),
+            batch: state.acks.as_mut().map(|acks| acks.send(&messages)),
+            messages,
+            answer: state.answers,
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! A session has three: `subscriptions` (held while the channel index is changed), `state` (the queue and the held
 //! connect; the innermost lock of all) and `attributes`. No user code and no waker runs under any of them.
 
+mod acks;
 mod attributes;
 mod connect;
 mod counters;

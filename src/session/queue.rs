@@ -29,7 +29,7 @@ pub(crate) struct QueueLimits {
 }
 
 /// Messages in order of arrival, serialised. Owns no memory until the first one comes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Queue {
     messages: VecDeque<Bytes>,
     bytes: usize,
@@ -47,14 +47,16 @@ pub(crate) enum Pushed {
 }
 
 impl Queue {
-    pub(crate) fn push(&mut self, message: Bytes, limits: &QueueLimits) -> Pushed {
+    /// Queues a message, within the limits. `kept` is what the session keeps besides, and counts towards them.
+    pub(crate) fn push(&mut self, message: Bytes, limits: &QueueLimits, kept: (usize, usize)) -> Pushed {
         let mut evicted = 0;
         let mut evicted_bytes = 0;
-        while self.is_full_for(message.len(), limits) {
+        while self.is_full_for(message.len(), limits, kept) {
             match limits.overflow {
                 OverflowPolicy::Disconnect => return Pushed::Overflow,
                 OverflowPolicy::DropNewest => return Pushed::Dropped,
                 OverflowPolicy::DropOldest => {
+                    // What is kept besides can't be dropped.
                     let Some(oldest) = self.messages.pop_front() else { break };
                     self.bytes -= oldest.len();
                     evicted += 1;
@@ -66,9 +68,10 @@ impl Queue {
         Pushed::Queued { evicted, evicted_bytes }
     }
 
-    fn is_full_for(&self, bytes: usize, limits: &QueueLimits) -> bool {
-        !self.messages.is_empty()
-            && (self.messages.len() >= limits.messages || self.bytes.saturating_add(bytes) > limits.bytes)
+    fn is_full_for(&self, bytes: usize, limits: &QueueLimits, (kept, kept_bytes): (usize, usize)) -> bool {
+        let messages = self.messages.len() + kept;
+        let bytes_in_all = self.bytes.saturating_add(kept_bytes).saturating_add(bytes);
+        messages > 0 && (messages >= limits.messages || bytes_in_all > limits.bytes)
     }
 
     /// Queues a message of the server's own, which must not fail.
@@ -82,10 +85,14 @@ impl Queue {
         std::mem::take(self)
     }
 
+    pub(crate) fn append(&mut self, mut other: Self) {
+        self.messages.append(&mut other.messages);
+        self.bytes += other.bytes;
+    }
+
     /// Puts what was taken back in front of what has come since.
     pub(crate) fn give_back(&mut self, mut taken: Self) {
-        taken.messages.append(&mut self.messages);
-        taken.bytes += self.bytes;
+        taken.append(self.take());
         *self = taken;
     }
 
@@ -137,15 +144,15 @@ mod tests {
     fn the_policy_decides_at_the_message_limit() {
         let mut full = queue(&["a", "b"]);
         assert_eq!(
-            full.push("c".into(), &limits(2, 100, OverflowPolicy::Disconnect)),
+            full.push("c".into(), &limits(2, 100, OverflowPolicy::Disconnect), (0, 0)),
             Pushed::Overflow
         );
         assert_eq!(
-            full.push("c".into(), &limits(2, 100, OverflowPolicy::DropNewest)),
+            full.push("c".into(), &limits(2, 100, OverflowPolicy::DropNewest), (0, 0)),
             Pushed::Dropped
         );
         assert_eq!(
-            full.push("c".into(), &limits(2, 100, OverflowPolicy::DropOldest)),
+            full.push("c".into(), &limits(2, 100, OverflowPolicy::DropOldest), (0, 0)),
             Pushed::Queued {
                 evicted: 1,
                 evicted_bytes: 1
@@ -157,7 +164,7 @@ mod tests {
     #[test]
     fn bytes_are_limited_too_and_as_many_go_as_needed() {
         let mut full = queue(&["aaaa", "bbbb"]);
-        let pushed = full.push("cccccccc".into(), &limits(10, 10, OverflowPolicy::DropOldest));
+        let pushed = full.push("cccccccc".into(), &limits(10, 10, OverflowPolicy::DropOldest), (0, 0));
         assert_eq!(
             pushed,
             Pushed::Queued {
@@ -171,7 +178,11 @@ mod tests {
     #[test]
     fn one_message_always_fits_into_an_empty_queue() {
         let mut empty = Queue::default();
-        let pushed = empty.push("larger than allowed".into(), &limits(0, 1, OverflowPolicy::Disconnect));
+        let pushed = empty.push(
+            "larger than allowed".into(),
+            &limits(0, 1, OverflowPolicy::Disconnect),
+            (0, 0),
+        );
         assert_eq!(
             pushed,
             Pushed::Queued {

@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 use super::{
     Delivery, Hub,
+    acks::Acks,
     attributes::Attributes,
     queue::{Pushed, Queue},
 };
@@ -69,6 +70,8 @@ pub(super) struct State {
     /// Answers taken from the queue so far; tells whether a given-back one would break the order.
     pub(super) answers: u64,
     pub(super) closed: Option<Reason>,
+    /// What is not known to have arrived, if the client acknowledges.
+    pub(super) acks: Option<Box<Acks>>,
     /// The `id`s of the latest publishes, if they are to be remembered.
     published: VecDeque<Box<str>>,
 }
@@ -154,7 +157,8 @@ impl Session {
         if let Some(reason) = state.closed {
             return Err(Refused::Closed(reason));
         }
-        match state.queue.push(message.clone(), limits) {
+        let kept = state.acks.as_ref().map_or((0, 0), |acks| acks.size());
+        match state.queue.push(message.clone(), limits, kept) {
             Pushed::Queued { evicted, evicted_bytes } => {
                 if evicted > 0 {
                     self.hub.counters.dropped.add(Reason::OldestDropped, evicted);
@@ -175,6 +179,16 @@ impl Session {
                 Err(Refused::Full(Reason::QueueOverflow))
             }
         }
+    }
+
+    /// From now on, what is sent is kept until the client acknowledges it.
+    pub(crate) fn keep_until_acknowledged(&self) {
+        self.state().acks = Some(Box::default());
+    }
+
+    /// Whether the client acknowledges what it gets.
+    pub(crate) fn acknowledges(&self) -> bool {
+        self.state().acks.is_some()
     }
 
     /// Remembers the `id` of a publish among the last `window`, and says whether it was there already.
