@@ -20,7 +20,7 @@ use crate::{
     mailbox::{Received, Receiver, Sender, Sent, mailbox},
     protocol::ChannelName,
     session::ServerSession,
-    sync::{read, write},
+    sync::{read, wake, write},
 };
 
 /// Something that happened on the server. Cheap to clone.
@@ -113,6 +113,7 @@ impl fmt::Debug for CustomEvent {
 /// It holds as many unread events as [`events_capacity`](crate::BayeuxBuilder::events_capacity) says; where further
 /// ones had to be dropped, an [`Event::Missed`] says how many. The server never waits for a reader.
 #[derive(Debug)]
+#[must_use = "events are only collected while the stream exists"]
 pub struct EventStream(Receiver<Event>);
 
 impl EventStream {
@@ -159,21 +160,8 @@ pub(crate) struct Announced {
 }
 
 impl Announced {
-    pub(crate) fn wake(mut self) {
-        self.wake_all();
-    }
-
-    fn wake_all(&mut self) {
-        while let Some(waker) = self.wakers.pop() {
-            waker.wake();
-        }
-    }
-}
-
-/// A waker that panics must not leave the others asleep. (One more that panics meanwhile ends the process.)
-impl Drop for Announced {
-    fn drop(&mut self) {
-        self.wake_all();
+    pub(crate) fn wake(self) {
+        self.wakers.into_iter().map(Some).for_each(wake);
     }
 }
 
@@ -181,6 +169,7 @@ impl EventBus {
     pub(crate) fn subscribe(&self, capacity: usize) -> EventStream {
         let (sender, events) = mailbox(capacity);
         let mut streams = write(&self.streams);
+        streams.retain(Sender::is_read);
         streams.push(sender);
         self.count.store(streams.len(), Relaxed);
         EventStream(events)

@@ -37,6 +37,7 @@
 //! | [`BayeuxLayer`], [`BayeuxService`], [`Paths`] | the tower face: which requests are ours |
 //! | [`BayeuxServer`], [`BayeuxBuilder`], [`Config`] | the application's handle, and what can be configured |
 //! | [`ServerSession`], [`Event`], [`Subscription`], [`Message`] | sessions, what happens to them, what is published |
+//! | [`call`] | services: async functions that clients call |
 //! | [`Reason`], [`Stats`], [`AnswerInfo`] | why things ended, how many, how long |
 //! | [`guide::protocol`] | what exactly goes over the wire |
 //!
@@ -90,6 +91,7 @@ pub mod guide {
 #[doc = include_str!("../README.md")]
 mod readme {}
 
+pub mod call;
 mod channel;
 mod dispatch;
 mod event;

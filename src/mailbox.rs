@@ -12,7 +12,7 @@ use std::{
 
 use tokio::task::coop::poll_proceed;
 
-use crate::sync::lock;
+use crate::sync::{lock, wake};
 
 /// Makes both ends of a queue that holds `capacity` items, but at least one.
 pub(crate) fn mailbox<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
@@ -124,9 +124,7 @@ impl<T> Drop for Sender<T> {
         state.sender_is_gone = true;
         let waker = state.waker.take();
         drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake(waker);
     }
 }
 

@@ -45,7 +45,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in declaration order.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: &'static [Self] = &[
         Self::ClientDisconnect,
         Self::ServerDisconnect,
         Self::Expired,
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn all_lists_each_reason_at_its_own_index() {
-        for (index, reason) in Reason::ALL.into_iter().enumerate() {
+        for (index, reason) in Reason::ALL.iter().copied().enumerate() {
             assert_eq!(reason as usize, index, "{reason}");
         }
     }

@@ -1,9 +1,13 @@
-//! Locks that outlive a panic.
+//! Locks that outlive a panic, and wake-ups that survive one.
 //!
 //! No user code runs under a lock, so a poisoned lock can only mean a bug of ours; the data under it is kept
 //! consistent by short critical sections, and one request's panic must not take the server with it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    task::Waker,
+};
 
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -15,4 +19,14 @@ pub(crate) fn read<T: ?Sized>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
 
 pub(crate) fn write<T: ?Sized>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Wakes whoever it is; no lock may be held. A waker is somebody else's code: its panic stays its own, for what is left
+/// to do after the wake-up concerns others.
+pub(crate) fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker
+        && catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err()
+    {
+        crate::trace::warning!("a waker panicked");
+    }
 }

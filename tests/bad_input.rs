@@ -468,13 +468,11 @@ async fn assert_alive_with_extras(client: &Client) {
 async fn hostile_ids_and_client_ids_come_to_nothing() {
     let server = BayeuxServer::new();
     let client = Client::connected(&server).await;
-    let long = "9".repeat(100_000);
     for odd in [
         "\"},{\"",
         "\u{0}",
         "\\",
         "\u{2028}",
-        &long,
         "../../x",
         "${jndi:ldap://x}",
         "' OR 1=1 --",
@@ -484,9 +482,39 @@ async fn hostile_ids_and_client_ids_come_to_nothing() {
         let reply = client.ask(json!({ "channel": "/a", "clientId": odd })).await;
         assert_eq!(reply["error"], "402::session_unknown");
     }
-    let body = format!(r#"[{{"channel":"/a","clientId":"{}","id":{long}}}]"#, client.id);
-    assert_eq!(client.send_text(body).await.status, StatusCode::OK);
     assert_alive(&client).await;
+}
+
+/// A held connect owns a copy of its id.
+#[tokio::test(start_paused = true)]
+async fn an_id_has_a_length() {
+    let client = Client::connected(&BayeuxServer::new()).await;
+    for (length, is_fine) in [(254, true), (255, false), (100_000, false)] {
+        let id = "9".repeat(length);
+        let reply = client.ask(json!({ "channel": "/a", "id": id })).await;
+        assert_eq!(reply["successful"], is_fine, "{length}");
+        assert_eq!(reply.get("id").is_some(), is_fine, "{length}");
+        if !is_fine {
+            assert_eq!(reply["error"], "405::message_id_invalid");
+        }
+    }
+    assert_alive(&client).await;
+}
+
+/// Many parsers read numbers into doubles, and give up on the whole answer where one does not fit.
+#[tokio::test(start_paused = true)]
+async fn numbers_beyond_a_double_are_refused() {
+    let client = Client::subscribed(&BayeuxServer::new(), "/a").await;
+    let digits = "9".repeat(400);
+    for number in ["1e309", "-1E400", &digits] {
+        let body = format!(r#"[{{"channel":"/a","clientId":"{}","data":[{number}]}}]"#, client.id);
+        assert_eq!(client.send_text(body).await.status, StatusCode::BAD_REQUEST, "{number}");
+    }
+    for number in ["1e308", "-1.5E-400", "12345678901234567890"] {
+        let body = format!(r#"[{{"channel":"/a","clientId":"{}","data":[{number}]}}]"#, client.id);
+        assert_eq!(client.send_text(body).await.status, StatusCode::OK, "{number}");
+        assert!(String::from_utf8_lossy(&client.poll().await.body).contains(number));
+    }
 }
 
 #[tokio::test(start_paused = true)]

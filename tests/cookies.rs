@@ -229,7 +229,7 @@ async fn one_that_knows_the_client_id_but_not_the_cookie_can_do_nothing_with_it(
         let held = owner.hold().await;
         let reply = hijacker.connect().await.only();
         assert_eq!(reply["error"], "402::session_unknown");
-        assert_eq!(reply["advice"], advice("handshake", 0, 30_000));
+        assert_eq!(reply["advice"], advice("handshake", 2000, 30_000));
         for message in [
             json!({ "channel": "/meta/subscribe", "subscription": "/b" }),
             json!({ "channel": "/meta/unsubscribe", "subscription": "/a" }),
@@ -381,4 +381,26 @@ async fn in_a_batch_the_cookie_is_checked_for_each_session() {
     let replies = send_with(&server, &[&own(BROWSER)], batch).await.messages();
     assert_eq!(replies[0]["successful"], true);
     assert_eq!(replies[1]["error"], "402::session_unknown");
+}
+
+/// Such a client would handshake, fail and handshake again for ever.
+#[tokio::test(start_paused = true)]
+async fn a_client_whose_cookies_never_fit_is_told_to_take_its_time() {
+    let server = BayeuxServer::new();
+    // Always the same foreign cookie, and `Set-Cookie` ignored.
+    let foreign = "BAYEUX_BROWSER=somebody-else";
+    let (_, client) = handshake(&server, &[foreign]).await;
+    let refused = Client {
+        cookie: Some(foreign.to_owned()),
+        ..client
+    }
+    .connect()
+    .await;
+    assert_eq!(refused.only()["advice"], advice("handshake", 2000, 30_000));
+    // The cookie at handshake only, as when its path covers nothing else.
+    let (_, client) = handshake(&server, &[&own(BROWSER)]).await;
+    assert_eq!(
+        client.connect().await.only()["advice"],
+        advice("handshake", 2000, 30_000)
+    );
 }

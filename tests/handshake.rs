@@ -119,7 +119,7 @@ async fn fields_that_a_handshake_has_no_use_for_are_ignored() {
     for fields in [
         json!({ "advice": { "timeout": 60_000, "interval": 0 } }),
         json!({ "advice": "no object" }),
-        json!({ "ext": { "ack": true, "authentication": { "user": "u" } } }),
+        json!({ "ext": { "replay": true, "authentication": { "user": "u" } } }),
         json!({ "ext": 5 }),
         json!({ "subscription": 5, "data": [], "x": { "y": 1 } }),
     ] {

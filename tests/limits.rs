@@ -244,3 +244,53 @@ async fn a_farewell_fits_into_a_full_queue() {
         .collect();
     assert_eq!(channels, ["/a", "/meta/disconnect", "/meta/connect"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn there_are_no_more_sessions_than_configured() {
+    let server = BayeuxServer::builder().max_sessions(2).build();
+    let first = Client::connected(&server).await;
+    Client::connected(&server).await;
+    let reply = common::send_json(&server, json!([{ "channel": "/meta/handshake", "id": "1" }]))
+        .await
+        .only();
+    assert_eq!(reply["error"], "403::handshake_denied");
+    assert_eq!(reply["advice"]["reconnect"], "handshake");
+    assert!(reply["advice"]["interval"].as_u64().unwrap() >= 2000);
+    first.disconnect().await;
+    Client::connected(&server).await;
+    assert_eq!(server.session_count(), 2);
+}
+
+/// One that could not outlive its own handshake would send its client round and round.
+#[tokio::test(start_paused = true)]
+async fn a_session_lives_long_enough_to_connect_whatever_is_configured() {
+    let server = BayeuxServer::builder().max_interval(std::time::Duration::ZERO).build();
+    let client = Client::handshake(&server).await;
+    assert_eq!(client.connect().await.only()["successful"], true);
+}
+
+/// A batch whose messages go to many is no reason for others to wait.
+#[tokio::test(start_paused = true)]
+async fn a_large_batch_lets_others_run_in_between() {
+    let server = BayeuxServer::new();
+    let client = Client::connected(&server).await;
+    for _ in 0..500 {
+        Client::subscribed(&server, "/a").await;
+    }
+    let turns = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counting = tokio::spawn({
+        let turns = turns.clone();
+        async move {
+            loop {
+                turns.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    let batch: Vec<_> = (0..100).map(|data| json!({ "channel": "/a", "data": data })).collect();
+    client.send(Value::Array(batch)).await;
+    counting.abort();
+    // 50,000 deliveries: some ten of them for each unit of a budget of 128.
+    let turns = turns.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(turns >= 10, "{turns}");
+}

@@ -7,7 +7,8 @@ use std::time::Duration;
 use common::{Answer, Client, advice, pass};
 use serde_json::json;
 use tokio::time::Instant;
-use tower_bayeux::{BayeuxServer, DeliverError, Event, Reason};
+use tower::ServiceExt;
+use tower_bayeux::{BayeuxServer, BayeuxService, DeliverError, Event, Reason};
 
 #[track_caller]
 fn assert_farewell(answer: &Answer, events: usize) {
@@ -221,4 +222,40 @@ async fn the_client_may_come_again_with_a_new_session() {
     let again = Client::subscribed(&server, "/a").await;
     server.publish("/a", &1).unwrap();
     assert_eq!(again.poll().await.events().len(), 1);
+}
+
+/// The connection breaks between the answer and its sending: the client asks again, and must still be told to go.
+#[tokio::test(start_paused = true)]
+async fn a_farewell_whose_answer_was_never_sent_can_be_fetched_again() {
+    let server = BayeuxServer::new();
+    let client = Client::subscribed(&server, "/a").await;
+    server.publish("/a", &0).unwrap();
+    client.session().disconnect();
+    let connect = json!([{ "channel": "/meta/connect", "clientId": client.id }]).to_string();
+    for _ in 0..3 {
+        let service = BayeuxService::new(common::BASE, server.clone());
+        let unsent = service.oneshot(common::post(connect.clone())).await.unwrap();
+        drop(unsent);
+    }
+    assert_farewell(&client.connect().await, 1);
+    assert_eq!(client.connect().await.only()["error"], "402::session_unknown");
+    let stats = server.stats();
+    assert_eq!(
+        (stats.lost_messages, stats.queued_messages, stats.queued_bytes),
+        (0, 0, 0)
+    );
+}
+
+/// An answer that was on its way before must not be taken for the farewell.
+#[tokio::test(start_paused = true)]
+async fn an_answer_made_before_the_end_leaves_the_farewell_to_be_fetched() {
+    let server = BayeuxServer::new();
+    let client = Client::subscribed(&server, "/a").await;
+    server.publish("/a", &0).unwrap();
+    let connect = json!([{ "channel": "/meta/connect", "clientId": client.id }]).to_string();
+    let service = BayeuxService::new(common::BASE, server.clone());
+    let before = service.oneshot(common::post(connect)).await.unwrap();
+    client.session().disconnect();
+    assert_eq!(common::read(before).await.events().len(), 1);
+    assert_farewell(&client.connect().await, 0);
 }

@@ -75,8 +75,8 @@ impl Node {
 }
 
 impl ChannelIndex {
-    /// Adds a subscriber and returns its slot, to be handed back to [`unsubscribe`](Self::unsubscribe).
-    pub(crate) fn subscribe(&self, name: &ChannelName, subscriber: Subscriber) -> usize {
+    /// Adds a subscriber and returns its number, to be handed back to [`unsubscribe`](Self::unsubscribe).
+    pub(crate) fn subscribe(&self, name: &ChannelName, subscriber: Subscriber) -> u64 {
         let (prefix, kind) = key_of(name.as_str());
         // A list is removed under the write lock only, so one that is found here stays while the read lock is held.
         if let Some(list) = read(&self.nodes).get(prefix).and_then(|node| node.list(kind)) {
@@ -90,11 +90,11 @@ impl ChannelIndex {
             .insert(subscriber)
     }
 
-    /// Removes the subscriber in a slot, and the list with its last one.
-    pub(crate) fn unsubscribe(&self, name: &ChannelName, slot: usize) {
+    /// Removes the subscriber of a number, and the list with its last one.
+    pub(crate) fn unsubscribe(&self, name: &ChannelName, number: u64) {
         let (prefix, kind) = key_of(name.as_str());
         let removed = match read(&self.nodes).get(prefix).and_then(|node| node.list(kind)) {
-            Some(list) => list.remove(slot),
+            Some(list) => list.remove(number),
             None => return,
         };
         if removed.was_last {

@@ -20,12 +20,13 @@ pub struct Message {
 
 impl Message {
     pub(crate) fn new(frame: Frame, sender: Option<ServerSession>) -> Self {
-        let is_service = frame.channel().starts_with("/service/");
-        Self {
+        let mut message = Self {
             frame,
             sender,
-            is_service,
-        }
+            is_service: false,
+        };
+        message.is_service = message.channel().starts_with("/service/");
+        message
     }
 
     /// The channel that the message was published on, without a trailing slash.

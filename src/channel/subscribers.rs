@@ -7,8 +7,6 @@ use std::{
     sync::{Arc, RwLock},
 };
 
-use slab::Slab;
-
 use super::{Feed, Message};
 use crate::{
     session::{Delivery, Session},
@@ -33,12 +31,32 @@ impl Subscriber {
             Self::Feed(feed) => Arc::as_ptr(feed).addr(),
         }
     }
+
+    fn offer(&self, message: &Message, delivery: &mut Delivery<'_>) {
+        match self {
+            // A session that has just ended, or is full, has been counted by itself.
+            Self::Session(session) if !message.is_service() => {
+                let _ = session.offer(message.json(), delivery);
+            }
+            Self::Session(_) => {}
+            Self::Feed(feed) => feed.offer(message.clone(), delivery),
+        }
+    }
 }
 
-/// Subscribers in slots that never move, so that a list can be walked in chunks while others come and go.
+/// Subscribers in the order in which they joined, each with a number of its own. The numbers only grow, so a walk that
+/// lets go of the list finds its place again, whoever came or went meanwhile.
 #[derive(Debug, Default)]
 pub(super) struct Subscribers {
-    slots: RwLock<Slab<Subscriber>>,
+    list: RwLock<List>,
+}
+
+#[derive(Debug, Default)]
+struct List {
+    /// Sorted by number; those that have left leave a gap until the next [`compact`](List::compact).
+    entries: Vec<(u64, Option<Subscriber>)>,
+    next: u64,
+    gaps: usize,
 }
 
 /// A subscriber taken out of its list, to be dropped once no lock is held.
@@ -47,62 +65,86 @@ pub(super) struct Removed {
     pub(super) was_last: bool,
 }
 
-impl Subscribers {
-    pub(super) fn insert(&self, subscriber: Subscriber) -> usize {
-        write(&self.slots).insert(subscriber)
+impl List {
+    fn live(&self) -> usize {
+        self.entries.len() - self.gaps
     }
 
-    pub(super) fn remove(&self, slot: usize) -> Removed {
-        let mut slots = write(&self.slots);
-        let subscriber = slots.try_remove(slot);
-        // Every publish walks all slots, so a crowd that has gone must not leave its own behind. Shrinking costs as much
-        // as a walk, so it is tried a few times on the way down and not at each step.
-        if slots.len().is_power_of_two() && slots.len() < slots.capacity() / 4 {
-            slots.shrink_to_fit();
+    /// The entries from a number on.
+    fn from(&self, number: u64) -> &[(u64, Option<Subscriber>)] {
+        let start = self.entries.partition_point(|(each, _)| *each < number);
+        self.entries.get(start..).unwrap_or_default()
+    }
+
+    /// Closes the gaps when they are the larger part: every publish walks over them.
+    fn compact(&mut self) {
+        if self.gaps > self.entries.len() / 2 {
+            self.entries.retain(|(_, subscriber)| subscriber.is_some());
+            self.entries.shrink_to(self.entries.len() * 2);
+            self.gaps = 0;
         }
+    }
+}
+
+impl Subscribers {
+    /// Adds a subscriber and returns its number.
+    pub(super) fn insert(&self, subscriber: Subscriber) -> u64 {
+        let mut list = write(&self.list);
+        let number = list.next;
+        list.next += 1;
+        list.entries.push((number, Some(subscriber)));
+        number
+    }
+
+    pub(super) fn remove(&self, number: u64) -> Removed {
+        let mut list = write(&self.list);
+        let found = list.entries.binary_search_by_key(&number, |(each, _)| *each);
+        let subscriber = found
+            .ok()
+            .and_then(|index| list.entries.get_mut(index))
+            .and_then(|(_, subscriber)| subscriber.take());
+        list.gaps += usize::from(subscriber.is_some());
+        list.compact();
         Removed {
             _subscriber: subscriber,
-            was_last: slots.is_empty(),
+            was_last: list.live() == 0,
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        read(&self.slots).is_empty()
+        read(&self.list).live() == 0
     }
 
     pub(super) fn session_count(&self) -> usize {
-        read(&self.slots)
-            .iter()
-            .filter(|(_, subscriber)| matches!(subscriber, Subscriber::Session(_)))
-            .count()
+        let is_session =
+            |(_, subscriber): &&(u64, Option<Subscriber>)| matches!(subscriber, Some(Subscriber::Session(_)));
+        read(&self.list).entries.iter().filter(is_session).count()
     }
 
-    /// Queues a message for every subscriber that is not in `seen` yet.
+    /// Queues a message for every subscriber that is not in `seen` yet. Who joins meanwhile is not served: it may have
+    /// been, under an earlier number.
     pub(super) fn deliver(&self, message: &Message, mut seen: Option<&mut Seen>, delivery: &mut Delivery<'_>) {
-        let mut start = 0;
+        let mut next = 0;
+        let mut end = None;
         loop {
-            let slots = read(&self.slots);
-            let end = slots.capacity().min(start + CHUNK);
-            for subscriber in (start..end).filter_map(|slot| slots.get(slot)) {
-                if seen.as_mut().is_some_and(|seen| !seen.is_new(subscriber)) {
-                    continue;
-                }
-                match subscriber {
-                    // A session that has just ended, or is full, has been counted by itself.
-                    Subscriber::Session(session) if !message.is_service() => {
-                        let _ = session.offer(message.json(), delivery);
-                    }
-                    Subscriber::Session(_) => {}
-                    Subscriber::Feed(feed) => feed.offer(message.clone(), delivery),
+            let list = read(&self.list);
+            let end = *end.get_or_insert(list.next);
+            let rest = list.from(next);
+            let chunk = rest.iter().take(CHUNK).take_while(|(number, _)| *number < end);
+            let mut walked = 0;
+            for (number, subscriber) in chunk {
+                walked += 1;
+                next = number + 1;
+                let Some(subscriber) = subscriber else { continue };
+                if seen.as_mut().is_none_or(|seen| seen.is_new(subscriber)) {
+                    subscriber.offer(message, delivery);
                 }
             }
-            let done = end == slots.capacity();
-            drop(slots);
+            drop(list);
             delivery.flush();
-            if done {
+            if walked < CHUNK {
                 return;
             }
-            start = end;
         }
     }
 }

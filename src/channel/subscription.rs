@@ -34,7 +34,7 @@ impl Feed {
 
 /// The floor above, as subscriptions see it.
 pub(crate) trait Unsubscribe: Send + Sync {
-    fn unsubscribe_feed(&self, channel: &ChannelName, slot: usize);
+    fn unsubscribe_feed(&self, channel: &ChannelName, number: u64);
 }
 
 /// A server-side subscription: a stream of [`Message`]s, made by
@@ -45,7 +45,7 @@ pub(crate) trait Unsubscribe: Send + Sync {
 /// by [`missed`](Self::missed), so that no publisher ever waits for the reader.
 pub struct Subscription {
     channel: ChannelName,
-    slot: usize,
+    number: u64,
     messages: Receiver<Message>,
     server: Weak<dyn Unsubscribe>,
 }
@@ -56,13 +56,13 @@ impl Subscription {
         channel: ChannelName,
         capacity: usize,
         server: Weak<dyn Unsubscribe>,
-        subscribe: impl FnOnce(&ChannelName, Arc<Feed>) -> usize,
+        subscribe: impl FnOnce(&ChannelName, Arc<Feed>) -> u64,
     ) -> Self {
         let (sender, messages) = mailbox(capacity);
-        let slot = subscribe(&channel, Arc::new(Feed(sender)));
+        let number = subscribe(&channel, Arc::new(Feed(sender)));
         Self {
             channel,
-            slot,
+            number,
             messages,
             server,
         }
@@ -110,7 +110,7 @@ impl Stream for Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         if let Some(server) = self.server.upgrade() {
-            server.unsubscribe_feed(&self.channel, self.slot);
+            server.unsubscribe_feed(&self.channel, self.number);
         }
     }
 }

@@ -2,14 +2,15 @@
 
 use std::{borrow::Cow, time::Duration};
 
+use http::Version;
 use serde_json::{Value, value::RawValue};
 
-use super::{CONNECT, Exchange, STORM_PAUSE, ack_ext, unknown, unknown_session_advice};
+use super::{CONNECT, Exchange, STORM_PAUSE, ack_ext, unknown_session_advice};
 use crate::{
     Reason,
-    protocol::{Advice, ClientId, Denied, Inbound, Reconnect, Reply},
+    protocol::{Advice, BrowserId, ClientId, Denied, Inbound, Reconnect, Reply},
     server::State,
-    session::{Connect, Held, Taken},
+    session::{BrowserSlot, Connect, Held, Taken},
 };
 
 /// A connect that was accepted and is yet to be answered. Owns what its reply needs, so that the request can be
@@ -29,6 +30,18 @@ pub(crate) struct ConnectReply {
     client_id: ClientId,
     /// The client's own pause between connects.
     interval: Option<Duration>,
+    place: Place,
+}
+
+/// Whether the client's browser has a held connect to spare for this one.
+#[derive(Debug)]
+enum Place {
+    /// It has as many as it likes.
+    Free,
+    /// It has given one away, until the reply is made.
+    Taken { _slot: BrowserSlot },
+    /// It has none left: the client is to poll.
+    Crowded,
 }
 
 /// Accepts a connect; an older one of the same session is answered at once.
@@ -37,7 +50,7 @@ pub(super) fn connect<'m>(
     message: &Inbound<'m>,
     id: Option<&'m RawValue>,
 ) -> Result<PendingConnect, Denied<'m>> {
-    let session = exchange.find(message).ok_or_else(|| unknown(message))?;
+    let session = exchange.find(message)?;
     let advice = message.advice()?;
     let config = &exchange.state.config;
     // A client may take longer pauses than it is told to, but not keep a session for ever by announcing one.
@@ -50,14 +63,34 @@ pub(super) fn connect<'m>(
     } else {
         None
     };
+    let client_id = session.id;
+    let browser = session.browser();
+    let connect = Connect::begin(session, interval, acknowledged);
+    let may_be_held = !hold.is_zero() && !connect.is_first();
+    let place = match browser {
+        Some(browser) if may_be_held => place_for(exchange, browser, connect.replaces_another()),
+        _ => Place::Free,
+    };
+    let hold = (may_be_held && !matches!(place, Place::Crowded)).then_some(hold);
     let reply = ConnectReply {
         id: id.map(ToOwned::to_owned),
-        client_id: session.id,
+        client_id,
         interval,
+        place,
     };
-    let connect = Connect::begin(session, interval, acknowledged);
-    let hold = (!hold.is_zero() && !connect.is_first()).then_some(hold);
     Ok(PendingConnect { connect, reply, hold })
+}
+
+/// Only browsers that show themselves by their cookie are counted, and only where connections are short.
+fn place_for(exchange: &Exchange<'_>, browser: BrowserId, replaces: bool) -> Place {
+    let is_counted = exchange.state.config.max_held_per_browser < usize::MAX
+        && exchange.request.version < Version::HTTP_2
+        && exchange.cookies.ids.contains(&browser);
+    if !is_counted {
+        return Place::Free;
+    }
+    BrowserSlot::take(&exchange.state.hub, browser, replaces)
+        .map_or(Place::Crowded, |slot| Place::Taken { _slot: slot })
 }
 
 impl PendingConnect {
@@ -103,19 +136,19 @@ impl ConnectReply {
                 advice: advice(Reconnect::Retry, interval.saturating_add(state.jitter())),
                 ..reply
             },
+            Reason::NotHeld if matches!(self.place, Place::Crowded) => {
+                let advice = Advice::new(Reconnect::Retry, interval.max(STORM_PAUSE), config.timeout);
+                Reply {
+                    advice: Some(advice.for_multiple_clients()),
+                    ..reply
+                }
+            }
             // Two clients that share a session, as a duplicated browser tab does, would chase each other.
             Reason::Superseded => Reply {
                 advice: advice(Reconnect::Retry, interval.max(STORM_PAUSE)),
                 ..reply
             },
             _ => reply,
-        }
-    }
-
-    /// To be called once the answer is made: the last connect of a disconnected session takes it out of the table.
-    pub(crate) fn clean_up(&self, state: &State, reason: Reason) {
-        if reason == Reason::ServerDisconnect {
-            state.bury(&self.client_id);
         }
     }
 

@@ -23,7 +23,7 @@ pub(super) async fn handshake<'m>(exchange: &Exchange<'_>, message: &Inbound<'m>
             return (exchange.refuse(None, error.into(), advice), None);
         }
     };
-    if exchange.state.hub.is_draining() {
+    if exchange.state.hub.is_draining() || exchange.state.is_full() {
         let pause = STORM_PAUSE.saturating_add(exchange.state.jitter());
         let advice = exchange.handshake_advice(Reconnect::Handshake, pause);
         return (exchange.refuse(id, BayeuxError::HandshakeDenied.into(), advice), None);

@@ -126,6 +126,16 @@ impl Dispatched {
     }
 }
 
+/// How many deliveries cost about as much as reading a small message from a socket.
+const DELIVERIES_PER_UNIT: usize = 32;
+
+/// Lets others run when a request has had its share of the processor, by what its deliveries have cost.
+async fn pay_for(deliveries: usize) {
+    for _ in 0..deliveries / DELIVERIES_PER_UNIT {
+        consume_budget().await;
+    }
+}
+
 impl Exchange<'_> {
     async fn process<'m>(&self, message: &Inbound<'m>) -> Outcome<'m> {
         let channel = match message.channel() {
@@ -229,22 +239,41 @@ impl Exchange<'_> {
 
     /// The session that a message names and may use; its sign of life.
     fn session<'m>(&self, message: &Inbound<'m>) -> Result<Arc<Session>, Denied<'m>> {
-        self.find(message)
-            .filter(|session| session.is_open())
-            .ok_or_else(|| unknown(message))
+        let session = self.find(message)?;
+        if session.is_open() {
+            Ok(session)
+        } else {
+            Err(unknown(message))
+        }
     }
 
     /// As [`session`](Self::session), or one that has ended and has a farewell to be fetched.
-    fn find(&self, message: &Inbound<'_>) -> Option<Arc<Session>> {
-        let id = message.client_id()?.parse().ok()?;
-        let session = self.state.session_or_farewell(&id)?;
+    fn find<'m>(&self, message: &Inbound<'m>) -> Result<Arc<Session>, Denied<'m>> {
+        let id = message.client_id().and_then(|id| id.parse().ok());
+        let found = id.and_then(|id| self.state.session_or_farewell(&id));
+        let session = found.ok_or_else(|| unknown(message))?;
         if !self.cookie_permits(&session) {
-            return None;
+            return Err(self.wrong_cookie(message));
         }
         if session.is_open() {
             session.touch();
         }
-        Some(session)
+        Ok(session)
+    }
+
+    /// The same error, but a client whose cookies are the trouble would handshake for ever: it is told to take its time.
+    fn wrong_cookie<'m>(&self, message: &Inbound<'m>) -> Denied<'m> {
+        let advice = Advice::new(Reconnect::Handshake, STORM_PAUSE, self.state.config.timeout);
+        let is_connect = message.channel().is_ok_and(|channel| channel == CONNECT);
+        Denied {
+            told: is_connect.then(|| {
+                Box::new(Told {
+                    ext: Ext::new(),
+                    advice: Some(advice),
+                })
+            }),
+            ..unknown(message)
+        }
     }
 
     fn cookie_permits(&self, session: &Session) -> bool {
@@ -257,10 +286,6 @@ impl Exchange<'_> {
             return true;
         }
         self.cookies.is_empty() && binding == BrowserBinding::OnFirstUse && !session.is_bound()
-    }
-
-    fn lacks_required_cookie(&self) -> bool {
-        self.cookies.is_empty() && self.state.config.browser_binding == BrowserBinding::Required
     }
 
     /// The reply to a message that failed: whatever of it can be echoed is.
@@ -286,10 +311,6 @@ impl Exchange<'_> {
     fn connect_advice(&self, error: BayeuxError) -> Advice {
         let config = &self.state.config;
         match error {
-            // A client that keeps no cookies would handshake for ever; see to it that it takes its time.
-            BayeuxError::SessionUnknown if self.lacks_required_cookie() => {
-                Advice::new(Reconnect::Handshake, STORM_PAUSE, config.timeout)
-            }
             BayeuxError::SessionUnknown => unknown_session_advice(self.state),
             // What was wrong with this connect will be wrong with the next one.
             _ => Advice::new(Reconnect::Retry, config.interval.max(STORM_PAUSE), config.timeout),

@@ -2,12 +2,15 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use super::{Exchange, unknown};
+use serde_json::value::RawValue;
+
+use super::{Exchange, pay_for};
 use crate::{
+    call::Call,
     channel::Message,
     policy::Operation,
     protocol::{BayeuxError, Denied, Frame, Inbound, replace_lone_surrogates},
-    session::{ServerSession, Session},
+    session::{Delivery, ServerSession, Session},
 };
 
 /// Publishes the message's data. The publisher's `id`, `clientId` and any other field stay here; `ext` goes on only if
@@ -45,10 +48,39 @@ pub(super) async fn publish<'m>(
         .map(replace_lone_surrogates);
     // On the channel as it was written: a client that listens to `/a/` waits for exactly that.
     let frame = Frame::from_json(channel, &data, ext.as_deref());
-    exchange
-        .state
-        .publish(&Message::new(frame, session.map(ServerSession::new)));
+    let callable = !exchange.state.services.is_empty();
+    let caller = session.as_ref().filter(|_| callable).cloned();
+    let published = Message::new(frame, session.map(ServerSession::new));
+    let deliveries = exchange.state.publish(&published);
+    pay_for(deliveries).await;
+    if callable {
+        // In a box, so that it takes no room in the future of every other request.
+        Box::pin(call_services(exchange, message, channel, &published, caller.as_ref())).await;
+    }
     Ok(())
+}
+
+/// Calls the services on the channel, and sends their answers to the caller alone. The message itself is on its way
+/// already: neither a slow handler nor a panic in one keeps it from anybody.
+async fn call_services(
+    exchange: &Exchange<'_>,
+    message: &Inbound<'_>,
+    channel: &str,
+    published: &Message,
+    caller: Option<&Arc<Session>>,
+) {
+    let state = exchange.state;
+    let id = message.id().ok().flatten();
+    let call = Call::new(published, message.ext(), exchange.request, state);
+    let answer = |successful, data: &RawValue| {
+        if let Some(caller) = caller {
+            let mut delivery = Delivery::new(&state.hub);
+            // A session that has ended meanwhile, or is full, has been counted by itself.
+            let _ = caller.offer(&Frame::answer(channel, id, successful, data), &mut delivery);
+            delivery.flush();
+        }
+    };
+    state.services.call(&call, answer).await;
 }
 
 /// The session that publishes; none if the message names none and the server takes such messages.
@@ -56,7 +88,7 @@ fn publisher<'m>(exchange: &Exchange<'_>, message: &Inbound<'m>) -> Result<Optio
     if exchange.state.config.unconnected_publish && !message.has_client_id() {
         return Ok(None);
     }
-    exchange.session(message).map(Some).map_err(|_| unknown(message))
+    exchange.session(message).map(Some)
 }
 
 /// Whether the session has lately published a message of the same `id`: then its reply was lost, and this is another

@@ -18,6 +18,7 @@ pub enum Reconnect {
 
 /// The `advice` object that every handshake and connect reply carries.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Advice {
     /// The next step.
     pub reconnect: Reconnect,
@@ -25,6 +26,9 @@ pub struct Advice {
     pub interval: u64,
     /// How long the server will hold the next connect, in milliseconds.
     pub timeout: u64,
+    /// Whether other clients of the same browser keep this one from being held, so that it polls instead.
+    #[serde(default, rename = "multiple-clients", skip_serializing_if = "std::ops::Not::not")]
+    pub multiple_clients: bool,
 }
 
 impl Advice {
@@ -35,7 +39,13 @@ impl Advice {
             reconnect,
             interval: millis(interval),
             timeout: millis(timeout),
+            multiple_clients: false,
         }
+    }
+
+    pub(crate) const fn for_multiple_clients(mut self) -> Self {
+        self.multiple_clients = true;
+        self
     }
 }
 

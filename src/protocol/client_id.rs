@@ -93,7 +93,7 @@ impl fmt::Display for InvalidClientId {
 impl std::error::Error for InvalidClientId {}
 
 /// The value of the browser cookie: the same shape as a [`ClientId`], but another thing.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct BrowserId(ClientId);
 
 impl BrowserId {

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 /// The message that tells a client that the server ended its session. It has no `id`: nobody asked for it.
 pub(crate) const FAREWELL: Bytes = Bytes::from_static(br#"{"channel":"/meta/disconnect","successful":true}"#);
@@ -38,6 +39,24 @@ impl Frame {
         let from = json.len();
         json.extend_from_slice(data.as_bytes());
         Self::finish(json, channel, from, ext)
+    }
+
+    /// The answer to a call, for the caller alone: an event with the call's `id`, which says whether all went well.
+    pub(crate) fn answer(channel: &str, id: Option<&RawValue>, successful: bool, data: &RawValue) -> Bytes {
+        let id = id.map(RawValue::get);
+        let mut json = start(channel, data.get().len() + id.map_or(0, |id| id.len() + 6) + 20);
+        json.extend_from_slice(data.get().as_bytes());
+        if let Some(id) = id {
+            json.extend_from_slice(br#","id":"#);
+            json.extend_from_slice(id.as_bytes());
+        }
+        let outcome: &[u8] = if successful {
+            br#","successful":true}"#
+        } else {
+            br#","successful":false}"#
+        };
+        json.extend_from_slice(outcome);
+        json.into()
     }
 
     fn finish(mut json: Vec<u8>, channel: &str, from: usize, ext: Option<&str>) -> Self {
@@ -108,5 +127,17 @@ mod tests {
         let frame = Frame::from_json("/a", "null", Some(r#"{"k":1}"#));
         assert_eq!(frame.json(), &br#"{"channel":"/a","data":null,"ext":{"k":1}}"#[..]);
         assert_eq!(frame.data(), "null");
+    }
+
+    #[test]
+    fn an_answer_has_the_id_of_its_call_and_an_outcome() {
+        let raw = |json: &str| RawValue::from_string(json.to_owned()).unwrap();
+        let answer = Frame::answer("/a", Some(&raw("\"7\"")), true, &raw("[1]"));
+        assert_eq!(
+            answer,
+            &br#"{"channel":"/a","data":[1],"id":"7","successful":true}"#[..]
+        );
+        let answer = Frame::answer("/a", None, false, RawValue::NULL);
+        assert_eq!(answer, &br#"{"channel":"/a","data":null,"successful":false}"#[..]);
     }
 }

@@ -8,11 +8,14 @@ use serde::{
 };
 use serde_json::{Map, Value, value::RawValue};
 
-use super::{BayeuxError, ChannelName, Denied};
+use super::{BayeuxError, ChannelName, Denied, digest::is_digestible};
 
 /// How deep a message may nest, the array around it included. A text that is deeper is refused as a whole: parsers at
 /// the subscribers, serde_json among them, stop at 128 and would lose the whole answer.
 pub(super) const MAX_DEPTH: usize = 127;
+
+/// The longest `id`, in bytes of JSON.
+const MAX_ID_LEN: usize = 256;
 
 /// One message of a client. Fields are kept as raw JSON until somebody asks for them, so that a wrong type fails its
 /// own message and nothing else, and `data` is never parsed at all. Of a repeated key the last one counts.
@@ -65,13 +68,7 @@ impl<'a> Inbound<'a> {
     pub(crate) fn id(&self) -> Result<Option<&'a RawValue>, BayeuxError> {
         match self.id.and_then(present) {
             None => Ok(None),
-            Some(raw)
-                if raw
-                    .get()
-                    .starts_with(|first: char| matches!(first, '"' | '-' | '0'..='9')) =>
-            {
-                Ok(Some(raw))
-            }
+            Some(raw) if is_id(raw.get()) => Ok(Some(raw)),
             Some(_) => Err(BayeuxError::MessageIdInvalid),
         }
     }
@@ -125,6 +122,11 @@ impl<'a> Inbound<'a> {
     pub(crate) fn ext(&self) -> Option<&'a str> {
         self.ext.map(RawValue::get).filter(|ext| ext.starts_with('{'))
     }
+}
+
+/// A string or a number, and short: a held connect owns a copy.
+fn is_id(json: &str) -> bool {
+    json.len() <= MAX_ID_LEN && json.starts_with(|first: char| matches!(first, '"' | '-' | '0'..='9'))
 }
 
 /// The part of `ext` that the acknowledgement extension reads.
@@ -193,7 +195,7 @@ pub(crate) enum ParseError {
 pub(crate) fn parse_text<'a>(text: &'a str, max: usize, messages: &mut Vec<Inbound<'a>>) -> Result<(), ParseError> {
     // A single message comes without the array that it will go out in.
     let is_single = text.trim_ascii_start().starts_with('{');
-    if nests_deeper_than(text, MAX_DEPTH - usize::from(is_single)) {
+    if !is_digestible(text, MAX_DEPTH - usize::from(is_single)) {
         return Err(ParseError::Malformed);
     }
     let mut batch = Batch {
@@ -210,30 +212,6 @@ pub(crate) fn parse_text<'a>(text: &'a str, max: usize, messages: &mut Vec<Inbou
         Err(_) if batch.full => Err(ParseError::TooMany),
         Err(_) => Err(ParseError::Malformed),
     }
-}
-
-/// Counts brackets outside of strings. `RawValue` is skipped without recursion and so without a limit of its own.
-fn nests_deeper_than(text: &str, limit: usize) -> bool {
-    let mut depth = 0_usize;
-    let mut in_string = false;
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => in_string = !in_string,
-            b'\\' if in_string => {
-                bytes.next();
-            }
-            b'[' | b'{' if !in_string => {
-                depth += 1;
-                if depth > limit {
-                    return true;
-                }
-            }
-            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    false
 }
 
 /// Collects messages from an array or a single object, up to a limit.

@@ -5,6 +5,7 @@
 mod advice;
 mod channel_name;
 mod client_id;
+mod digest;
 mod error;
 mod frame;
 mod message;

@@ -23,11 +23,18 @@ use crate::{
 ///     .build();
 /// assert_eq!(bayeux.config().timeout, Duration::from_secs(20));
 /// ```
+/// [`From`] a [`Config`] that was put together elsewhere, too.
 #[derive(Clone, Default)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct BayeuxBuilder {
     config: Config,
     policy: Option<Arc<dyn DynPolicy>>,
+}
+
+impl From<Config> for BayeuxBuilder {
+    fn from(config: Config) -> Self {
+        Self { config, policy: None }
+    }
 }
 
 impl fmt::Debug for BayeuxBuilder {
@@ -62,7 +69,7 @@ impl BayeuxBuilder {
     }
 
     /// How long a client may stay away beyond `interval`, counted from the end of its last connect, before its session
-    /// expires. Default 30 s. Any message from the client is a sign of life.
+    /// expires. Default 30 s, at least 0.1 s. Any message from the client is a sign of life.
     pub const fn max_interval(mut self, max_interval: Duration) -> Self {
         self.config.max_interval = max_interval;
         self
@@ -104,6 +111,13 @@ impl BayeuxBuilder {
         self
     }
 
+    /// The most sessions at a time. Default 1,000,000. Further handshakes are denied, and their clients told to come back
+    /// after some seconds.
+    pub const fn max_sessions(mut self, sessions: usize) -> Self {
+        self.config.max_sessions = sessions;
+        self
+    }
+
     /// The most subscriptions of one session. Default 4096. Further ones fail with `403::subscribe_failed`.
     pub const fn max_subscriptions(mut self, subscriptions: usize) -> Self {
         self.config.max_subscriptions = subscriptions;
@@ -119,6 +133,17 @@ impl BayeuxBuilder {
     /// How strictly the cookie binds sessions to a browser. Default [`BrowserBinding::OnFirstUse`].
     pub const fn browser_binding(mut self, binding: BrowserBinding) -> Self {
         self.config.browser_binding = binding;
+        self
+    }
+
+    /// The most connects of one browser cookie that are held at a time. Default: no limit.
+    ///
+    /// A browser has six connections to a host over HTTP/1; with as many tabs that hold a connect each, nothing else gets
+    /// through. With a limit of 4, say, further tabs poll every two seconds, told by `multiple-clients` in their advice.
+    /// HTTP/2 has no such shortage and is not limited, nor are requests without the cookie. Programs whose clients share
+    /// one cookie jar look like one browser: that is why there is no limit by default.
+    pub const fn max_held_per_browser(mut self, connects: usize) -> Self {
+        self.config.max_held_per_browser = connects;
         self
     }
 

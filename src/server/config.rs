@@ -29,6 +29,8 @@ pub struct Config {
     pub body_timeout: Duration,
     /// The most messages in one request; more are answered with 413. Default 4096.
     pub max_batch: usize,
+    /// The most sessions at a time; further handshakes are denied. Default 1,000,000.
+    pub max_sessions: usize,
     /// The most subscriptions of one session. Default 4096.
     pub max_subscriptions: usize,
     /// The cookie that binds sessions to a browser.
@@ -37,6 +39,8 @@ pub struct Config {
     pub browser_binding: BrowserBinding,
     /// The texts of error replies. Default: CometD's.
     pub error_texts: ErrorTexts,
+    /// The most connects of one browser cookie that are held at a time over HTTP/1. Default: no limit.
+    pub max_held_per_browser: usize,
     /// Whether a publisher's `ext` goes on to subscribers, as CometD and Faye do. Default no: clients put credentials
     /// there.
     pub forward_ext: bool,
@@ -69,10 +73,12 @@ impl Default for Config {
             max_body_bytes: 1024 * 1024,
             body_timeout: Duration::from_secs(30),
             max_batch: 4096,
+            max_sessions: 1_000_000,
             max_subscriptions: 4096,
             browser_cookie: BrowserCookie::default(),
             browser_binding: BrowserBinding::default(),
             error_texts: ErrorTexts::default(),
+            max_held_per_browser: usize::MAX,
             forward_ext: false,
             acknowledgement: true,
             unconnected_publish: false,

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{BayeuxBuilder, Config, State};
 use crate::{
+    call::{Call, CallError, CallHandler, FromCall},
     channel::{Message, Subscription},
     event::{CustomEvent, Event, EventStream},
     policy::{Authorizer, Rules},
@@ -186,6 +187,38 @@ impl BayeuxServer {
         Ok(())
     }
 
+    /// Sets a handler for what clients publish on the channels that `pattern` matches: an async function that takes what
+    /// it needs of the message, and answers the caller by what it returns. [`call`](crate::call) says all about it. It
+    /// stays for the life of the server.
+    ///
+    /// ```
+    /// use tower_bayeux::{BayeuxServer, ServerSession, call::Data};
+    ///
+    /// let bayeux = BayeuxServer::new();
+    /// bayeux.service("/service/echo", |Data(text): Data<String>| async move { Data(text) })?;
+    /// bayeux.service("/service/leave", |session: ServerSession| async move { session.disconnect() })?;
+    /// # Ok::<(), tower_bayeux::InvalidChannel>(())
+    /// ```
+    ///
+    /// A handler that needs the server takes a `BayeuxServer` as an argument. It must not own one: the server would keep
+    /// itself alive.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidChannel`]: `pattern` is not valid, or is a `/meta` channel, on which nothing is published.
+    pub fn service<Args: 'static>(
+        &self,
+        pattern: impl AsRef<str>,
+        handler: impl CallHandler<Args>,
+    ) -> Result<(), InvalidChannel> {
+        let pattern = ChannelName::parse(pattern.as_ref())?;
+        if pattern.is_meta() {
+            return Err(InvalidChannel::NotAllowedHere);
+        }
+        self.0.services.add(pattern, handler);
+        Ok(())
+    }
+
     /// A snapshot of the counters. Cheap: a few dozen loads, no lock.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -197,6 +230,16 @@ impl BayeuxServer {
     /// likewise. Call it before a graceful shutdown of the HTTP server, which waits for held connects otherwise.
     pub fn shutdown(&self) {
         self.0.shutdown();
+    }
+}
+
+/// The server that the call has come to.
+impl FromCall for BayeuxServer {
+    async fn from_call(call: &Call<'_>) -> Result<Self, CallError> {
+        let state = call.server().downcast_ref::<State>();
+        // It lives as long as a request of its is served.
+        let state = state.and_then(State::strong);
+        state.map(Self).ok_or_else(|| CallError::new("the server has gone"))
     }
 }
 

@@ -11,6 +11,7 @@ use http::request::Parts;
 use super::Config;
 use crate::{
     Reason,
+    call::Services,
     channel::{ChannelIndex, Feed, Message, Subscriber, Subscription, Unsubscribe},
     event::{Announced, Event, EventBus},
     policy::Rules,
@@ -28,6 +29,7 @@ pub(crate) struct State {
     pub(crate) channels: ChannelIndex,
     pub(crate) events: EventBus,
     pub(crate) rules: Rules,
+    pub(crate) services: Services,
     sweeper: Sweeper,
     this: Weak<Self>,
 }
@@ -48,6 +50,7 @@ impl State {
         Arc::new_cyclic(|this: &Weak<Self>| Self {
             hub: Arc::new(Hub::new(
                 limits,
+                config.max_held_per_browser,
                 config.interval,
                 config.max_interval,
                 this.clone() as Weak<dyn Host>,
@@ -57,9 +60,15 @@ impl State {
             channels: ChannelIndex::default(),
             events: EventBus::default(),
             rules,
+            services: Services::default(),
             sweeper: Sweeper::default(),
             this: this.clone(),
         })
+    }
+
+    /// What a handle holds.
+    pub(super) fn strong(&self) -> Option<Arc<Self>> {
+        self.this.upgrade()
     }
 
     /// Makes a session and announces it.
@@ -80,6 +89,12 @@ impl State {
         added.wake();
         crate::trace::debug!(session = %session.id, "session added");
         session
+    }
+
+    /// Whether there are as many sessions as there may be.
+    pub(crate) fn is_full(&self) -> bool {
+        let sessions = self.hub.counters.sessions.load(Relaxed);
+        usize::try_from(sessions).is_ok_and(|sessions| sessions >= self.config.max_sessions)
     }
 
     /// The live session of this id. One whose time is over is ended here, however late the sweeper is.
@@ -128,15 +143,10 @@ impl State {
 
     /// Takes a closed session out of the index; its list of names stays, for the event's readers.
     fn unsubscribe_all(&self, subscriptions: &SubscriptionMap) -> Vec<ChannelName> {
-        for (channel, slot) in &subscriptions.slots {
-            self.channels.unsubscribe(channel, *slot);
+        for (channel, number) in &subscriptions.numbers {
+            self.channels.unsubscribe(channel, *number);
         }
-        subscriptions.slots.keys().cloned().collect()
-    }
-
-    /// The farewell is on its way: nothing is left of the session.
-    pub(crate) fn bury(&self, id: &ClientId) {
-        self.sessions.remove(id);
+        subscriptions.numbers.keys().cloned().collect()
     }
 
     fn expire(&self, session: &Arc<Session>) {
@@ -161,17 +171,17 @@ impl State {
         let mut seen = HashSet::new();
         let added: Vec<ChannelName> = channels
             .iter()
-            .filter(|channel| !subscriptions.slots.contains_key(*channel) && seen.insert(*channel))
+            .filter(|channel| !subscriptions.numbers.contains_key(*channel) && seen.insert(*channel))
             .cloned()
             .collect();
-        if subscriptions.slots.len() + added.len() > self.config.max_subscriptions {
+        if subscriptions.numbers.len() + added.len() > self.config.max_subscriptions {
             return Err(NotSubscribed::TooMany);
         }
         for channel in &added {
-            let slot = self
+            let number = self
                 .channels
                 .subscribe(channel, Subscriber::Session(Arc::clone(session)));
-            subscriptions.slots.insert(channel.clone(), slot);
+            subscriptions.numbers.insert(channel.clone(), number);
         }
         if !added.is_empty() {
             let subscribed = self.announce(|| Event::Subscribed {
@@ -193,8 +203,8 @@ impl State {
         }
         let mut removed = Vec::new();
         for channel in channels {
-            if let Some((channel, slot)) = subscriptions.slots.remove_entry(channel) {
-                self.channels.unsubscribe(&channel, slot);
+            if let Some((channel, number)) = subscriptions.numbers.remove_entry(channel) {
+                self.channels.unsubscribe(&channel, number);
                 removed.push(channel);
             }
         }
@@ -209,11 +219,12 @@ impl State {
         }
     }
 
-    /// Queues a message for every subscriber; the one path of all publishes.
-    pub(crate) fn publish(&self, message: &Message) {
+    /// Queues a message for every subscriber, the one path of all publishes, and says how many there were.
+    pub(crate) fn publish(&self, message: &Message) -> usize {
         let mut delivery = Delivery::new(&self.hub);
         delivery.count_published();
         self.channels.publish(message, &mut delivery);
+        delivery.offered()
     }
 
     /// A server-side subscription.
@@ -258,14 +269,18 @@ impl Host for State {
         self.remove_session(session, reason, None);
     }
 
-    fn sweep(&self) {
+    fn bury(&self, id: &ClientId) {
+        self.sessions.remove(id);
+    }
+
+    fn sweep(&self, shard: usize) {
         self.sessions
-            .for_each_expired(self.hub.now(), |session| self.expire(session));
+            .for_each_expired(shard, self.hub.now(), |session| self.expire(session));
     }
 }
 
 impl Unsubscribe for State {
-    fn unsubscribe_feed(&self, channel: &ChannelName, slot: usize) {
-        self.channels.unsubscribe(channel, slot);
+    fn unsubscribe_feed(&self, channel: &ChannelName, number: u64) {
+        self.channels.unsubscribe(channel, number);
     }
 }

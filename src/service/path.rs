@@ -32,7 +32,7 @@ impl Paths {
     /// below `/cometd`. An empty base or `/` takes every path.
     #[must_use]
     pub fn base(path: &str) -> Self {
-        Self(Arc::new(Kind::Base(without_slash(path).into())))
+        Self(Arc::new(Kind::Base(normal(path))))
     }
 
     /// The four endpoints of axum-cometd, each below a base path of its own: all at the root, to begin with.
@@ -82,28 +82,28 @@ impl EndpointPaths {
     /// Serves handshakes at `<base>/handshake`.
     #[must_use]
     pub fn handshake(mut self, base: &str) -> Self {
-        self.handshake = without_slash(base).into();
+        self.handshake = normal(base);
         self
     }
 
     /// Serves connects at `<base>/connect`.
     #[must_use]
     pub fn connect(mut self, base: &str) -> Self {
-        self.connect = without_slash(base).into();
+        self.connect = normal(base);
         self
     }
 
     /// Serves everything else at `<base>` itself, `<base>/subscribe`, `<base>/unsubscribe` and `<base>/publish`.
     #[must_use]
     pub fn subscribe(mut self, base: &str) -> Self {
-        self.subscribe = without_slash(base).into();
+        self.subscribe = normal(base);
         self
     }
 
     /// Serves disconnects at `<base>/disconnect`.
     #[must_use]
     pub fn disconnect(mut self, base: &str) -> Self {
-        self.disconnect = without_slash(base).into();
+        self.disconnect = normal(base);
         self
     }
 
@@ -120,6 +120,15 @@ impl EndpointPaths {
     }
 }
 
+/// A base as it is compared: with a leading slash, whether or not it was written, and without trailing ones. The root is
+/// empty.
+fn normal(base: &str) -> Box<str> {
+    match base.trim_matches('/') {
+        "" => "".into(),
+        base => format!("/{base}").into(),
+    }
+}
+
 fn without_slash(path: &str) -> &str {
     path.strip_suffix('/').unwrap_or(path)
 }
@@ -130,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_base_path_ends_at_a_segment() {
-        for base in ["/cometd", "/cometd/"] {
+        for base in ["/cometd", "/cometd/", "cometd", "/cometd//"] {
             let paths = Paths::base(base);
             for ours in ["/cometd", "/cometd/", "/cometd/handshake", "/cometd/a/b/c"] {
                 assert!(paths.matches(ours), "{base} {ours}");

@@ -15,7 +15,7 @@ use super::{
     Lease, Session,
     record::{State, signed},
 };
-use crate::Reason;
+use crate::{Reason, sync::wake};
 
 /// A connect between its arrival and its answer. While there is one, the session does not expire; when the newest one
 /// ends in any way, dropped ones included, expiry is armed again.
@@ -26,6 +26,8 @@ pub(crate) struct Connect {
     /// The client's pause before its next connect.
     interval: Duration,
     held_since: Option<Instant>,
+    /// Whether it took the place of one that was held.
+    replaces: bool,
     done: bool,
 }
 
@@ -54,16 +56,21 @@ impl Connect {
         session.suspend_expiry();
         let superseded = state.waker.take();
         drop(state);
-        if let Some(waker) = superseded {
-            waker.wake();
-        }
+        let replaces = superseded.is_some();
+        wake(superseded);
         Self {
             interval: interval.unwrap_or(session.hub.interval),
             session,
             generation,
             held_since: None,
+            replaces,
             done: false,
         }
+    }
+
+    /// Whether an older connect of the session was being held and now ends.
+    pub(crate) const fn replaces_another(&self) -> bool {
+        self.replaces
     }
 
     /// Whether the session was never connected before: then the connect is not held.

@@ -62,7 +62,7 @@ impl ReasonCounts {
 
     /// The reasons that were counted at least once.
     pub fn iter(&self) -> impl Iterator<Item = (Reason, u64)> + '_ {
-        Reason::ALL.into_iter().zip(self.0).filter(|(_, count)| *count > 0)
+        Reason::ALL.iter().copied().zip(self.0).filter(|(_, count)| *count > 0)
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Hub, Session};
-use crate::Reason;
+use crate::{Reason, sync::wake};
 
 /// What a fan-out leaves to do once no lock is held: wake held connects, end overflowing sessions, book the counters.
 ///
@@ -19,6 +19,7 @@ pub(crate) struct Delivery<'a> {
     overflowed: Vec<Arc<Session>>,
     messages: i64,
     bytes: i64,
+    offered: usize,
 }
 
 impl<'a> Delivery<'a> {
@@ -29,7 +30,17 @@ impl<'a> Delivery<'a> {
             overflowed: Vec::new(),
             messages: 0,
             bytes: 0,
+            offered: 0,
         }
+    }
+
+    /// How many sessions it was offered to so far.
+    pub(crate) const fn offered(&self) -> usize {
+        self.offered
+    }
+
+    pub(super) const fn count_offer(&mut self) {
+        self.offered += 1;
     }
 
     pub(super) fn queued(&mut self, messages: i64, bytes: i64) {
@@ -52,10 +63,10 @@ impl<'a> Delivery<'a> {
             self.messages = 0;
             self.bytes = 0;
         }
-        while let Some(waker) = self.wakers.pop() {
-            waker.wake();
+        for waker in self.wakers.drain(..) {
+            wake(Some(waker));
         }
-        while let Some(session) = self.overflowed.pop() {
+        for session in self.overflowed.drain(..) {
             self.hub.remove(&session, Reason::QueueOverflow);
         }
     }
@@ -68,13 +79,5 @@ impl<'a> Delivery<'a> {
     /// Counts the message itself.
     pub(crate) fn count_published(&self) {
         self.hub.counters.published.fetch_add(1, Relaxed);
-    }
-}
-
-/// A waker that panics must not leave the others asleep, nor the counters wrong. (One more that panics meanwhile ends the
-/// process.)
-impl Drop for Delivery<'_> {
-    fn drop(&mut self) {
-        self.flush();
     }
 }

@@ -5,9 +5,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::{task::JoinHandle, time::sleep};
+use tokio::{
+    task::{JoinHandle, yield_now},
+    time::sleep,
+};
 
-use super::Host;
+use super::{Host, table::SHARDS};
 use crate::sync::lock;
 
 /// Starts with the first session, on that request's runtime, and ends with the server.
@@ -40,7 +43,12 @@ fn period(max_interval: Duration) -> Duration {
 async fn sweep(host: Weak<dyn Host>, period: Duration) {
     loop {
         sleep(period).await;
-        let Some(host) = host.upgrade() else { return };
-        host.sweep();
+        for shard in 0..SHARDS {
+            let Some(host) = host.upgrade() else { return };
+            host.sweep(shard);
+            drop(host);
+            // A hundred thousand sessions may expire at once; others want to run in between.
+            yield_now().await;
+        }
     }
 }

@@ -84,7 +84,7 @@ impl ServerSession {
     /// What the session has subscribed to, in no particular order. After its end: what it had subscribed to.
     #[must_use]
     pub fn subscriptions(&self) -> Vec<ChannelName> {
-        self.0.subscriptions().slots.keys().cloned().collect()
+        self.0.subscriptions().numbers.keys().cloned().collect()
     }
 
     /// Attaches a value, one per type, and returns the one it replaces.

@@ -10,17 +10,23 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{QueueLimits, Session, counters::Counters};
-use crate::Reason;
+use super::{QueueLimits, Session, browsers::Browsers, counters::Counters};
+use crate::{Reason, protocol::ClientId};
 
 /// The floor above, as sessions see it.
 pub(crate) trait Host: Send + Sync {
     /// Ends a session: out of the table and the channel index, counted and announced. Once only; later calls do nothing.
     fn remove(&self, session: &Arc<Session>, reason: Reason);
 
-    /// Ends every session whose deadline has passed.
-    fn sweep(&self);
+    /// Forgets a session whose farewell is on its way.
+    fn bury(&self, id: &ClientId);
+
+    /// Ends the sessions of one shard whose deadline has passed.
+    fn sweep(&self, shard: usize);
 }
+
+/// A session that could not outlive its own handshake would send its client into an endless loop.
+const SHORTEST_LIFE: Duration = Duration::from_millis(100);
 
 /// Limits, counters, the clock and the way up, shared by all sessions.
 pub(crate) struct Hub {
@@ -31,16 +37,24 @@ pub(crate) struct Hub {
     pub(crate) max_interval: Duration,
     pub(crate) counters: Counters,
     pub(crate) host: Weak<dyn Host>,
+    pub(super) browsers: Browsers,
     draining: AtomicBool,
     epoch: Instant,
 }
 
 impl Hub {
-    pub(crate) fn new(limits: QueueLimits, interval: Duration, max_interval: Duration, host: Weak<dyn Host>) -> Self {
+    pub(crate) fn new(
+        limits: QueueLimits,
+        held_per_browser: usize,
+        interval: Duration,
+        max_interval: Duration,
+        host: Weak<dyn Host>,
+    ) -> Self {
         Self {
+            browsers: Browsers::new(held_per_browser),
             limits,
             interval,
-            max_interval,
+            max_interval: max_interval.max(SHORTEST_LIFE),
             counters: Counters::default(),
             host,
             draining: AtomicBool::new(false),
@@ -66,6 +80,12 @@ impl Hub {
 
     pub(crate) fn drain(&self) {
         self.draining.store(true, SeqCst);
+    }
+
+    pub(super) fn bury(&self, id: &ClientId) {
+        if let Some(host) = self.host.upgrade() {
+            host.bury(id);
+        }
     }
 
     pub(crate) fn remove(&self, session: &Arc<Session>, reason: Reason) {

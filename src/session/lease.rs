@@ -7,6 +7,7 @@ use super::{
     queue::Queue,
     record::{State, signed},
 };
+use crate::{Reason, sync::wake};
 
 /// Messages that were taken for an answer whose sending has not begun. Dropped before that (the connection went away,
 /// an outer layer threw the response away), they go back to the front of the queue, unless that would put old behind
@@ -19,6 +20,8 @@ pub(crate) struct Lease {
     answer: u64,
     /// The number under which the session keeps a copy, if its client acknowledges: then nothing needs to go back.
     batch: Option<u64>,
+    /// Whether the session ends with this.
+    is_farewell: bool,
 }
 
 impl Lease {
@@ -29,6 +32,7 @@ impl Lease {
             messages: Queue::default(),
             answer: 0,
             batch: None,
+            is_farewell: false,
         }
     }
 
@@ -47,12 +51,16 @@ impl Lease {
         let sent = self.messages.take();
         counters.delivered.fetch_add(sent.len() as u64, Relaxed);
         counters.answers.fetch_add(1, Relaxed);
+        if self.is_farewell {
+            self.session.hub.bury(&self.session.id);
+        }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.messages.is_empty() || self.batch.is_some() {
+        let is_kept = self.batch.is_some() && !self.is_farewell;
+        if self.messages.is_empty() || is_kept {
             return;
         }
         let messages = self.messages.take();
@@ -65,8 +73,8 @@ impl Session {
         let counters = &self.hub.counters;
         let (count, bytes) = (messages.len(), messages.bytes());
         let mut state = self.state();
-        // A session with a farewell to be fetched can still be told what comes before it.
-        let is_over = state.closed.is_some() && !state.owes_farewell();
+        // One that the server has disconnected may yet come for its farewell.
+        let is_over = state.closed.is_some_and(|reason| reason != Reason::ServerDisconnect);
         if is_over || state.answers != answer {
             drop(state);
             counters.lost.fetch_add(count as u64, Relaxed);
@@ -78,9 +86,7 @@ impl Session {
         counters.given_back.fetch_add(count as u64, Relaxed);
         let waker = state.waker.take();
         drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake(waker);
     }
 
     /// Takes the whole queue for an answer; called under the state lock.
@@ -97,6 +103,7 @@ impl Session {
             batch: state.acks.as_mut().map(|acks| acks.send(&messages)),
             messages,
             answer: state.answers,
+            is_farewell: state.closed == Some(Reason::ServerDisconnect),
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod acks;
 mod attributes;
+mod browsers;
 mod connect;
 mod counters;
 mod delivery;
@@ -22,6 +23,7 @@ pub use counters::{ReasonCounts, Stats};
 pub use handle::{DeliverError, ServerSession};
 pub use queue::OverflowPolicy;
 
+pub(crate) use browsers::BrowserSlot;
 pub(crate) use connect::{Connect, Held, Taken};
 pub(crate) use delivery::Delivery;
 pub(crate) use expiry::Sweeper;

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     Reason,
     protocol::{BrowserId, ChannelName, ClientId, FAREWELL},
-    sync::lock,
+    sync::{lock, wake},
 };
 
 /// "No deadline": a connect is in progress.
@@ -50,11 +50,11 @@ pub(crate) struct Session {
     pub(super) attributes: Attributes,
 }
 
-/// A session's subscriptions, each with its slot in the channel's subscriber list. `closed` stops late comers; the
+/// A session's subscriptions, each with its number in the channel's subscriber list. `closed` stops late comers; the
 /// names stay readable after the end, for whoever handles the event.
 #[derive(Debug, Default)]
 pub(crate) struct SubscriptionMap {
-    pub(crate) slots: HashMap<ChannelName, usize>,
+    pub(crate) numbers: HashMap<ChannelName, u64>,
     pub(crate) closed: bool,
 }
 
@@ -151,6 +151,7 @@ impl Session {
 
     /// Queues a message. What must not happen under a lock is left to `delivery`.
     pub(crate) fn offer(self: &Arc<Self>, message: &Bytes, delivery: &mut Delivery<'_>) -> Result<(), Refused> {
+        delivery.count_offer();
         let size = signed(message.len());
         let limits = &self.hub.limits;
         let mut state = self.state();
@@ -224,9 +225,7 @@ impl Session {
         let waker = state.waker.take();
         drop(state);
         self.count_dropped(&dropped, reason);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake(waker);
         true
     }
 
@@ -258,9 +257,7 @@ impl Session {
     /// Wakes the held connect, so that it looks round.
     pub(crate) fn wake(&self) {
         let waker = self.state().waker.take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake(waker);
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use super::Session;
 use crate::{protocol::ClientId, sync::lock};
 
-const SHARDS: usize = 64;
+pub(super) const SHARDS: usize = 64;
 
 /// All sessions by id, in shards, so that requests of different sessions seldom meet at a lock. Deliveries never come
 /// here: subscriber lists hold the sessions themselves.
@@ -56,14 +56,14 @@ impl SessionTable {
         }
     }
 
-    /// Calls `visit` for each session whose deadline has passed, with no lock held.
-    pub(crate) fn for_each_expired(&self, now: u64, mut visit: impl FnMut(&Arc<Session>)) {
-        let mut expired = Vec::new();
-        for shard in &self.shards {
-            expired.extend(lock(shard).values().filter(|session| session.has_expired(now)).cloned());
-            for session in expired.drain(..) {
-                visit(&session);
-            }
-        }
+    /// Calls `visit` for each session of one shard whose deadline has passed, with no lock held.
+    pub(crate) fn for_each_expired(&self, shard: usize, now: u64, visit: impl FnMut(&Arc<Session>)) {
+        let Some(shard) = self.shards.get(shard) else { return };
+        let expired: Vec<_> = lock(shard)
+            .values()
+            .filter(|session| session.has_expired(now))
+            .cloned()
+            .collect();
+        expired.iter().for_each(visit);
     }
 }

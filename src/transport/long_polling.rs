@@ -102,6 +102,5 @@ fn answer(state: &State, dispatched: Dispatched) -> Response<AnswerBody> {
 fn add(answer: &mut Answer, state: &State, reply: &ConnectReply, taken: Taken) {
     let mut json = Dispatched::default();
     json.push(&reply.finish(state, &taken));
-    reply.clean_up(state, taken.reason);
     answer.connect(taken, &json.replies);
 }

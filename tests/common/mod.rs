@@ -187,11 +187,20 @@ impl Client {
         let held = self.server.stats().held_connects;
         let client = self.clone();
         let task = tokio::spawn(async move { client.connect().await });
-        while self.server.stats().held_connects == held {
-            tokio::task::yield_now().await;
-        }
+        yield_until(|| self.server.stats().held_connects != held).await;
         task
     }
+}
+
+/// Lets other tasks run until something has come about; fails rather than wait for ever.
+pub async fn yield_until(happened: impl Fn() -> bool) {
+    for _ in 0..100_000 {
+        if happened() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("it has not come about");
 }
 
 /// Lets paused time pass, and whatever is due happen.
@@ -322,9 +331,7 @@ impl Client {
         let before = overtaken();
         let client = self.clone();
         let task = tokio::spawn(async move { client.connect().await });
-        while overtaken() == before {
-            tokio::task::yield_now().await;
-        }
+        yield_until(|| overtaken() != before).await;
         task
     }
 }

@@ -74,6 +74,11 @@ export class CometdClient {
     return Promise.all(published);
   }
 
+  /** The answer to a remote call, be it a success or a failure. */
+  remoteCall(target, data, timeoutMs = 10_000) {
+    return new Promise((resolve) => this.#cometd.remoteCall(target, data, timeoutMs, resolve));
+  }
+
   disconnect() {
     return new Promise((resolve, reject) => this.#cometd.disconnect((reply) => settle(reply, resolve, reject)));
   }
