@@ -8,9 +8,9 @@ import { until } from "./support/until.mjs";
 
 const POLL = { channel: "/meta/connect", connectionType: "long-polling", advice: { timeout: 0 } };
 
-const withExample = (what, name, body) =>
+const withExample = (what, name, body, env = {}) =>
   test(what, async () => {
-    const example = await startExample(name);
+    const example = await startExample(name, env);
     try {
       await body(example);
     } finally {
@@ -56,7 +56,7 @@ class Raw {
   }
 }
 
-for (const name of ["hyper", "axum", "chat", "../example-tonic"]) {
+for (const name of ["hyper", "axum", "chat", "remote_call", "acknowledged", "../example-tonic"]) {
   withExample(`${name}: prints its URL, serves Bayeux at /cometd, and lets a held poll go when it is stopped`, name, async (example) => {
     const client = new Raw(example);
     await client.handshake();
@@ -93,4 +93,81 @@ withExample("auth: no token, no Bayeux; with one, the session knows its user", "
   const [farewell, reply] = await ada.send(POLL);
   assert.equal(farewell.channel, "/meta/disconnect");
   assert.equal(reply.advice.reconnect, "none");
+});
+
+withExample("acknowledged: what was not acknowledged comes again, and with it the book can be followed", "acknowledged", async (example) => {
+  const client = new Raw(example);
+  const [handshake] = await client.send({ channel: "/meta/handshake", version: "1.0", ext: { ack: true } });
+  client.id = handshake.clientId;
+  assert.equal(handshake.ext.ack, true);
+  const connect = async (ack) => {
+    const answer = await client.send({ channel: "/meta/connect", connectionType: "long-polling", ext: { ack } });
+    return { ack: answer.at(-1).ext.ack, changes: answer.slice(0, -1).map(({ data }) => data) };
+  };
+  assert.deepEqual(await connect(0), { ack: 1, changes: [] });
+  await client.send({ channel: "/meta/subscribe", subscription: "/book" });
+  const wholeBook = async () => (await fetch(new URL("/book", example.origin))).json();
+  const book = await wholeBook();
+
+  const lost = await connect(1);
+  assert.equal(lost.ack, 2);
+  assert.ok(lost.changes.length > 0);
+  let answer = await connect(1);
+  assert.equal(answer.ack, 3);
+  assert.deepEqual(answer.changes.slice(0, lost.changes.length), lost.changes);
+
+  const now = await wholeBook();
+  while (book.number < now.number) {
+    for (const { number, price, quantity } of answer.changes) {
+      if (number <= book.number) continue; // It is in the book already.
+      assert.equal(number, book.number + 1);
+      book.number = number;
+      book.offers[price] = (book.offers[price] ?? 0) + quantity;
+      if (book.offers[price] === 0) delete book.offers[price];
+      if (number === now.number) assert.deepEqual(book, now);
+    }
+    answer = await connect(answer.ack);
+  }
+}, { TICK_MS: "20" });
+
+withExample("policy: members only, each channel with its rules, and a backend without a session", "policy", async (example) => {
+  const client = new Raw(example);
+  const handshake = async (ext) => (await client.send({ channel: "/meta/handshake", version: "1.0", ext }))[0];
+  const refused = await handshake(undefined);
+  assert.equal(refused.error, "403::handshake_denied");
+  assert.deepEqual(refused.ext, { missing: "ext.token" });
+  assert.equal((await handshake({ token: "wrong" })).successful, false);
+  const { clientId, ext } = await handshake({ token: "ada-secret" });
+  assert.deepEqual(ext, { user: "Ada" });
+  client.id = clientId;
+
+  const errors = async (...messages) => (await client.send(...messages)).map(({ error }) => error);
+  assert.deepEqual(
+    await errors(
+      { channel: "/meta/subscribe", subscription: ["/chat/tea", "/news/*"] },
+      { channel: "/meta/subscribe", subscription: "/**" },
+      { channel: "/elsewhere", data: "hello" },
+      { channel: "/news/today", data: "I know better" },
+      { channel: "/chat/tea", id: "1", data: "HELLO" },
+      { channel: "/chat/tea", id: "2", data: "hello" },
+      { channel: "/chat/tea", id: "2", data: "hello" },
+    ),
+    [
+      undefined,
+      "403:denied_by_not_granting:create_denied",
+      "403:denied_by_not_granting:channel_create_denied",
+      "403:denied_by_not_granting:publish_denied",
+      "403:no_shouting:publish_denied",
+      undefined,
+      undefined,
+    ],
+  );
+
+  const news = JSON.stringify([{ channel: "/news/today", data: "rain" }]);
+  const publish = async (headers) => (await post(example, "/cometd", news, headers)).json();
+  assert.equal((await publish())[0].error, "403:no_token:publish_denied");
+  assert.equal((await publish({ authorization: "Bearer backend-secret" }))[0].successful, true);
+  await client.receive("/news/today");
+  assert.deepEqual(client.events.map(({ channel, data }) => [channel, data]), [["/chat/tea", "hello"], ["/news/today", "rain"]]);
+  await example.shutdown();
 });
