@@ -4,9 +4,9 @@
 //!
 //! - Every change is published on `/book` with a number. Whoever misses one has a wrong book from then on, so at most
 //!   once, which is what Bayeux promises, is not enough.
-//! - A client that handshakes with `ext: {"ack": true}` gets a number with every answer to a connect, and says with the
-//!   next connect which one it got last. The server keeps what it sent until then, and sends it again when an answer was
-//!   lost. It is all done by the client's library: cometd.js has its `AckExtension`. On the server, it is on by default.
+//! - A client that handshakes with `ext: {"ack": true}` gets a number with every answer to a connect, and says with
+//!   the next connect which one it got last. The server keeps what it sent until then, and sends it again when an answer
+//!   was lost. The client's library does all that: cometd.js has its `AckExtension`. On the server, it is on by default.
 //! - `GET /book` is the whole book as of one of these numbers. A client subscribes first, gets the book then, and from
 //!   there on applies the changes with greater numbers.
 //! - What is kept counts towards the bounds of the session's queue: a client that never acknowledges is disconnected,
@@ -26,9 +26,11 @@
 //! ```text
 //! URL=http://127.0.0.1:8086
 //! post() { curl -s "$URL/cometd" -H 'content-type: application/json' -d "$1"; echo; }
-//! connect() { post '[{"channel":"/meta/connect","clientId":"'$ID'","connectionType":"long-polling","ext":{"ack":'$1'}}]'; }
+//! connect() {
+//!     post '[{"channel":"/meta/connect","clientId":"'$ID'","connectionType":"long-polling","ext":{"ack":'$1'}}]'
+//! }
 //!
-//! post '[{"channel":"/meta/handshake","version":"1.0","supportedConnectionTypes":["long-polling"],"ext":{"ack":true}}]'
+//! post '[{"channel":"/meta/handshake","version":"1.0","ext":{"ack":true}}]'
 //! ID=... # the clientId of that answer, which also says "ext":{"ack":true}
 //!
 //! connect 0 # nothing has come before; the answer is number 1

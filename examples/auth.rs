@@ -106,7 +106,7 @@ async fn authenticate(mut request: Request, next: Next) -> Result<Response, Stat
 async fn greet(mut events: EventStream) {
     while let Some(event) = events.recv().await {
         match event {
-            Event::SessionAdded { session, request } => {
+            Event::SessionAdded { session, request, .. } => {
                 let Some(user) = request.extensions.get::<User>() else {
                     // Not possible while `authenticate` stands in front; if it ever does not, refuse.
                     session.disconnect();

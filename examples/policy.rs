@@ -2,12 +2,13 @@
 //!
 //! What it shows:
 //!
-//! - A [`SecurityPolicy`] lets those in who bring a token in the `ext` of their handshake, tells them who they are in the
-//!   `ext` of its reply, and tells others what is missing. It also has a word on what may be said in a chat.
-//! - [`Grant`]s on channels: everybody may talk in `/chat/…`; on `/news/…` everybody may listen, and only the backend may
-//!   publish, which a rule of its own sees to; everything else is closed.
-//! - The backend POSTs each piece of news once, with no handshake, for which the server must be told to take such messages
-//!   ([`unconnected_publish`](tower_bayeux::BayeuxBuilder::unconnected_publish)). It is known by its `Authorization` header.
+//! - A [`SecurityPolicy`] lets those in who bring a token in the `ext` of their handshake, tells them who they are in
+//!   the `ext` of its reply, and tells others what is missing. It also has a word on what may be said in a chat.
+//! - [`Grant`]s on channels: everybody may talk in `/chat/…`; on `/news/…` everybody may listen, and only the backend
+//!   may publish, which a rule of its own sees to; everything else is closed.
+//! - The backend POSTs each piece of news once, with no handshake, for which the server must be told to take such
+//!   messages ([`unconnected_publish`](tower_bayeux::BayeuxBuilder::unconnected_publish)). It is known by its
+//!   `Authorization` header.
 //! - A client that did not get the reply to a message, and therefore sends it again, is not heard twice
 //!   ([`duplicate_window`](tower_bayeux::BayeuxBuilder::duplicate_window)).
 //!
@@ -15,8 +16,8 @@
 //! cargo run --example policy
 //! ```
 //!
-//! `PORT` is the port on 127.0.0.1 (default 8087; 0 picks a free one). The tokens are `ada-secret` and `bob-secret`, and
-//! `backend-secret` for the backend. What to try:
+//! `PORT` is the port on 127.0.0.1 (default 8087; 0 picks a free one). The tokens are `ada-secret` and `bob-secret`,
+//! and `backend-secret` for the backend. What to try:
 //!
 //! ```text
 //! URL=http://127.0.0.1:8087/cometd

@@ -45,6 +45,7 @@ use crate::{
 #[non_exhaustive]
 pub enum Event {
     /// A client has made a session. Comes before its handshake reply is sent.
+    #[non_exhaustive]
     SessionAdded {
         /// The new session.
         session: ServerSession,
@@ -52,6 +53,7 @@ pub enum Event {
         request: Arc<Parts>,
     },
     /// A session has subscribed to channels that it was not subscribed to before.
+    #[non_exhaustive]
     Subscribed {
         /// The subscribing session.
         session: ServerSession,
@@ -61,6 +63,7 @@ pub enum Event {
         request: Arc<Parts>,
     },
     /// A session has given up channels, or has ended while it was subscribed to them.
+    #[non_exhaustive]
     Unsubscribed {
         /// The session.
         session: ServerSession,
@@ -71,6 +74,7 @@ pub enum Event {
     },
     /// A session has ended. Comes once, after its `Unsubscribed`;
     /// [`subscriptions`](ServerSession::subscriptions) still lists what it had.
+    #[non_exhaustive]
     SessionRemoved {
         /// The session.
         session: ServerSession,

@@ -38,6 +38,8 @@
 //! | [`BayeuxServer`], [`BayeuxBuilder`], [`Config`] | the application's handle, and what can be configured |
 //! | [`ServerSession`], [`Event`], [`Subscription`], [`Message`] | sessions, what happens to them, what is published |
 //! | [`call`] | services: async functions that clients call |
+//! | [`SecurityPolicy`], [`Authorizer`], [`Grant`] | who may do what |
+//! | [`call`] | async functions that clients call |
 //! | [`Reason`], [`Stats`], [`AnswerInfo`] | why things ended, how many, how long |
 //! | [`guide::protocol`] | what exactly goes over the wire |
 //!
@@ -49,7 +51,8 @@
 //! A message that was accepted waits in the queue of each subscriber until a connect fetches it. It leaves the queue only
 //! in the very poll that completes the response; if that response is dropped before its body is asked for, it goes back
 //! to the front of the queue. From then on delivery is *at most once*: what HTTP server and kernel have taken may be lost
-//! with the connection, and only the Bayeux acknowledgement extension, which this version does not have, could tell.
+//! with the connection. To clients that ask for the acknowledgement extension in their handshake it is *at least once*:
+//! what they do not acknowledge is sent again ([`BayeuxBuilder::acknowledgement`]).
 //!
 //! # Cancel safety
 //!

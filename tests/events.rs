@@ -64,7 +64,7 @@ async fn a_new_session_is_announced_with_its_request() {
         .insert("x-tenant", HeaderValue::from_static("acme"));
     request.extensions_mut().insert(User("ada"));
     let answer = send(&server, request).await;
-    let Event::SessionAdded { session, request } = now(&mut events) else {
+    let Event::SessionAdded { session, request, .. } = now(&mut events) else {
         panic!("another event");
     };
     assert_eq!(session.id().to_string(), answer.only()["clientId"].as_str().unwrap());
@@ -190,6 +190,7 @@ async fn the_removal_says_why_and_the_subscriptions_are_still_visible() {
             session,
             reason: told,
             request,
+            ..
         } = now(&mut events)
         else {
             panic!("another event, {reason}");
