@@ -42,6 +42,7 @@
 //! | [`call`] | async functions that clients call |
 //! | [`Reason`], [`Stats`], [`AnswerInfo`] | why things ended, how many, how long |
 //! | [`guide::protocol`] | what exactly goes over the wire |
+//! | [`guide::conformance`] | CometD 8.0 and clients in the field, row by row |
 //!
 //! The [README](https://docs.rs/crate/tower-bayeux/latest/source/README.md) has recipes for the neighbours of the layer
 //! (CORS, timeouts, limits, …), for axum, hyper and tonic, and a table for those who come from axum-cometd.
@@ -85,6 +86,9 @@
 /// The guide: longer texts than fit to any one item.
 #[cfg(any(doc, doctest))]
 pub mod guide {
+    #[doc = include_str!("../docs/conformance.md")]
+    pub mod conformance {}
+
     #[doc = include_str!("../docs/protocol.md")]
     pub mod protocol {}
 }

@@ -47,7 +47,7 @@ pub trait SecurityPolicy: Send + Sync + 'static {
     }
 
     /// Whether a session may be the first on a channel, by publishing or subscribing to one that nobody has subscribed
-    /// to. Denied: `403:<reason>:channel_create_denied` or `403:<reason>:create_denied`.
+    /// to. A channel exists as long as somebody subscribes to exactly its name, so this may be asked again. Denied: `403:<reason>:channel_create_denied` or `403:<reason>:create_denied`.
     fn can_create(&self, request: PolicyRequest<'_>) -> impl Future<Output = Verdict> + Send {
         grant(request)
     }
