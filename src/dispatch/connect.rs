@@ -39,7 +39,7 @@ enum Place {
     /// It has as many as it likes.
     Free,
     /// It has given one away, until the reply is made.
-    Taken { _slot: BrowserSlot },
+    Taken { _slot: Box<BrowserSlot> },
     /// It has none left: the client is to poll.
     Crowded,
 }
@@ -90,7 +90,7 @@ fn place_for(exchange: &Exchange<'_>, browser: BrowserId, replaces: bool) -> Pla
         return Place::Free;
     }
     BrowserSlot::take(&exchange.state.hub, browser, replaces)
-        .map_or(Place::Crowded, |slot| Place::Taken { _slot: slot })
+        .map_or(Place::Crowded, |slot| Place::Taken { _slot: Box::new(slot) })
 }
 
 impl PendingConnect {

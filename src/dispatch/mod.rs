@@ -2,26 +2,25 @@
 
 mod connect;
 mod disconnect;
+mod exchange;
 mod handshake;
 mod publish;
 mod subscribe;
 mod unsubscribe;
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
-use http::request::Parts;
 use serde_json::{Value, value::RawValue};
 use tokio::task::coop::consume_budget;
 
 pub(crate) use connect::{ConnectReply, PendingConnect};
+pub(crate) use exchange::{BrowserCookies, Exchange};
 
 use crate::{
     Reason,
-    policy::{Operation, PolicyRequest, Verdict},
-    protocol::{Advice, BayeuxError, BrowserId, Denied, Ext, Inbound, Reconnect, Reply, Told, normalise},
-    server::{BrowserBinding, State},
-    session::{ServerSession, Session},
+    protocol::{BayeuxError, BrowserId, Denied, Ext, Inbound, Reply, normalise},
 };
+use exchange::{unknown, unknown_session_advice};
 
 const HANDSHAKE: &str = "/meta/handshake";
 const CONNECT: &str = "/meta/connect";
@@ -31,29 +30,6 @@ const DISCONNECT: &str = "/meta/disconnect";
 
 /// The pause that a client is told to make where its next step at once could turn into a storm of requests.
 const STORM_PAUSE: Duration = Duration::from_secs(2);
-
-/// What the messages of one request share.
-pub(crate) struct Exchange<'a> {
-    pub(crate) state: &'a State,
-    pub(crate) request: &'a Arc<Parts>,
-    pub(crate) cookies: &'a BrowserCookies,
-    /// The names that the handshake reply offers.
-    pub(crate) connection_types: &'static [&'static str],
-}
-
-/// The browser cookies of one request. There may be several of the name, set for different paths.
-#[derive(Debug, Default)]
-pub(crate) struct BrowserCookies {
-    pub(crate) ids: Vec<BrowserId>,
-    /// Whether there is one that this server can't have set.
-    pub(crate) foreign: bool,
-}
-
-impl BrowserCookies {
-    fn is_empty(&self) -> bool {
-        self.ids.is_empty() && !self.foreign
-    }
-}
 
 /// What a request leads to.
 #[derive(Debug, Default)]
@@ -190,144 +166,9 @@ impl Exchange<'_> {
             ..Reply::default()
         })
     }
-
-    /// Asks whether a session, or a client without one, may do something on a channel; if not, it is `error`.
-    async fn ask<'m>(
-        &self,
-        operation: Operation,
-        error: BayeuxError,
-        session: Option<&Arc<Session>>,
-        channel: &str,
-        message: &Inbound<'m>,
-    ) -> Result<Verdict, Denied<'m>> {
-        let request = PolicyRequest {
-            session: session.cloned().map(ServerSession::new),
-            channel,
-            data: message.data(),
-            ext: message.ext(),
-            request: self.request,
-        };
-        let asked = self.state.rules.ask(operation, request).await;
-        asked.map_err(|verdict| Denied {
-            told: Some(Box::new(Told {
-                ext: verdict.ext,
-                advice: verdict.advice,
-            })),
-            ..Denied::because(error, verdict.denied.unwrap_or_default(), channel.to_owned())
-        })
-    }
-
-    /// Asks whether a message may go to a channel or subscribe to it, which may mean to be the first there.
-    async fn permit<'m>(
-        &self,
-        (operation, error): (Operation, BayeuxError),
-        create_error: BayeuxError,
-        session: Option<&Arc<Session>>,
-        channel: &str,
-        message: &Inbound<'m>,
-    ) -> Result<(), Denied<'m>> {
-        if self.state.rules.allow_everything() {
-            return Ok(());
-        }
-        if !self.state.channels.contains(channel) {
-            let _granted = self
-                .ask(Operation::Create, create_error, session, channel, message)
-                .await?;
-        }
-        self.ask(operation, error, session, channel, message).await.map(drop)
-    }
-
-    /// The session that a message names and may use; its sign of life.
-    fn session<'m>(&self, message: &Inbound<'m>) -> Result<Arc<Session>, Denied<'m>> {
-        let session = self.find(message)?;
-        if session.is_open() {
-            Ok(session)
-        } else {
-            Err(unknown(message))
-        }
-    }
-
-    /// As [`session`](Self::session), or one that has ended and has a farewell to be fetched.
-    fn find<'m>(&self, message: &Inbound<'m>) -> Result<Arc<Session>, Denied<'m>> {
-        let id = message.client_id().and_then(|id| id.parse().ok());
-        let found = id.and_then(|id| self.state.session_or_farewell(&id));
-        let session = found.ok_or_else(|| unknown(message))?;
-        if !self.cookie_permits(&session) {
-            return Err(self.wrong_cookie(message));
-        }
-        if session.is_open() {
-            session.touch();
-        }
-        Ok(session)
-    }
-
-    /// The same error, but a client whose cookies are the trouble would handshake for ever: it is told to take its time.
-    fn wrong_cookie<'m>(&self, message: &Inbound<'m>) -> Denied<'m> {
-        let advice = Advice::new(Reconnect::Handshake, STORM_PAUSE, self.state.config.timeout);
-        let is_connect = message.channel().is_ok_and(|channel| channel == CONNECT);
-        Denied {
-            told: is_connect.then(|| {
-                Box::new(Told {
-                    ext: Ext::new(),
-                    advice: Some(advice),
-                })
-            }),
-            ..unknown(message)
-        }
-    }
-
-    fn cookie_permits(&self, session: &Session) -> bool {
-        let binding = self.state.config.browser_binding;
-        let Some(expected) = session.browser().filter(|_| binding != BrowserBinding::Off) else {
-            return true;
-        };
-        if self.cookies.ids.contains(&expected) {
-            session.bind();
-            return true;
-        }
-        self.cookies.is_empty() && binding == BrowserBinding::OnFirstUse && !session.is_bound()
-    }
-
-    /// The reply to a message that failed: whatever of it can be echoed is.
-    fn fail<'m>(&self, message: &Inbound<'m>, channel: Option<Cow<'m, str>>, denied: Denied<'_>) -> Reply<'m> {
-        let error = self.state.config.error_texts.text(&denied).into_owned();
-        let told = denied.told.unwrap_or_default();
-        let (advice, subscription) = match channel.as_deref() {
-            Some(CONNECT) => (Some(self.connect_advice(denied.error)), None),
-            Some(SUBSCRIBE | UNSUBSCRIBE) => (None, message.subscription_echo()),
-            _ => (None, None),
-        };
-        Reply {
-            id: message.id().ok().flatten(),
-            channel,
-            error: Some(error.into()),
-            subscription,
-            ext: told.ext,
-            advice: told.advice.or(advice),
-            ..Reply::default()
-        }
-    }
-
-    fn connect_advice(&self, error: BayeuxError) -> Advice {
-        let config = &self.state.config;
-        match error {
-            BayeuxError::SessionUnknown => unknown_session_advice(self.state),
-            // What was wrong with this connect will be wrong with the next one.
-            _ => Advice::new(Reconnect::Retry, config.interval.max(STORM_PAUSE), config.timeout),
-        }
-    }
 }
 
 /// What the acknowledgement extension puts into a reply.
 fn ack_ext(value: Option<Value>) -> Ext {
     value.map(|value| ("ack".to_owned(), value)).into_iter().collect()
-}
-
-fn unknown<'m>(message: &Inbound<'m>) -> Denied<'m> {
-    Denied::unknown_session(message.client_id().unwrap_or_default())
-}
-
-/// Start again, at once.
-fn unknown_session_advice(state: &State) -> Advice {
-    Advice::new(Reconnect::Handshake, Duration::ZERO, state.config.timeout)
 }

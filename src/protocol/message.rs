@@ -1,18 +1,11 @@
-//! Messages from clients: one JSON text in, messages with typed fields out.
+//! Messages from clients, and what their fields say.
 
-use std::{borrow::Cow, fmt, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor},
-};
+use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
 
-use super::{BayeuxError, ChannelName, Denied, digest::is_digestible};
-
-/// How deep a message may nest, the array around it included. A text that is deeper is refused as a whole: parsers at
-/// the subscribers, serde_json among them, stop at 128 and would lose the whole answer.
-pub(super) const MAX_DEPTH: usize = 127;
+use super::{BayeuxError, ChannelName, Denied};
 
 /// The longest `id`, in bytes of JSON.
 const MAX_ID_LEN: usize = 256;
@@ -21,13 +14,13 @@ const MAX_ID_LEN: usize = 256;
 /// own message and nothing else, and `data` is never parsed at all. Of a repeated key the last one counts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Inbound<'a> {
-    channel: Option<&'a RawValue>,
-    client_id: Option<&'a RawValue>,
-    id: Option<&'a RawValue>,
-    subscription: Option<&'a RawValue>,
-    advice: Option<&'a RawValue>,
-    data: Option<&'a RawValue>,
-    ext: Option<&'a RawValue>,
+    pub(super) channel: Option<&'a RawValue>,
+    pub(super) client_id: Option<&'a RawValue>,
+    pub(super) id: Option<&'a RawValue>,
+    pub(super) subscription: Option<&'a RawValue>,
+    pub(super) advice: Option<&'a RawValue>,
+    pub(super) data: Option<&'a RawValue>,
+    pub(super) ext: Option<&'a RawValue>,
 }
 
 /// What a message says about its connect: both fields in milliseconds on the wire.
@@ -181,238 +174,3 @@ fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
 /// A string that borrows where it can (serde's own `Cow` never does inside a `Vec`).
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-/// Why a text is no Bayeux request.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum ParseError {
-    /// Not one JSON object or an array of objects.
-    Malformed,
-    /// More messages than the server takes in one request.
-    TooMany,
-}
-
-/// Appends the messages of one JSON text: an array, or a single object. `messages` never grows past `max`.
-pub(crate) fn parse_text<'a>(text: &'a str, max: usize, messages: &mut Vec<Inbound<'a>>) -> Result<(), ParseError> {
-    // A single message comes without the array that it will go out in.
-    let is_single = text.trim_ascii_start().starts_with('{');
-    if !is_digestible(text, MAX_DEPTH - usize::from(is_single)) {
-        return Err(ParseError::Malformed);
-    }
-    let mut batch = Batch {
-        messages,
-        max,
-        full: false,
-    };
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let parsed = (&mut batch)
-        .deserialize(&mut deserializer)
-        .and_then(|()| deserializer.end());
-    match parsed {
-        Ok(()) => Ok(()),
-        Err(_) if batch.full => Err(ParseError::TooMany),
-        Err(_) => Err(ParseError::Malformed),
-    }
-}
-
-/// Collects messages from an array or a single object, up to a limit.
-struct Batch<'m, 'a> {
-    messages: &'m mut Vec<Inbound<'a>>,
-    max: usize,
-    full: bool,
-}
-
-impl<'a> Batch<'_, 'a> {
-    fn push<E: de::Error>(&mut self, message: Inbound<'a>) -> Result<(), E> {
-        self.full = self.messages.len() >= self.max;
-        if self.full {
-            return Err(E::custom("too many messages"));
-        }
-        self.messages.push(message);
-        Ok(())
-    }
-}
-
-impl<'a> DeserializeSeed<'a> for &mut Batch<'_, 'a> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'a> Visitor<'a> for &mut Batch<'_, 'a> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a Bayeux message or an array of them")
-    }
-
-    fn visit_seq<A: SeqAccess<'a>>(self, mut seq: A) -> Result<(), A::Error> {
-        while let Some(message) = seq.next_element()? {
-            self.push(message)?;
-        }
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, map: A) -> Result<(), A::Error> {
-        let message = InboundVisitor.visit_map(map)?;
-        self.push(message)
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Inbound<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(InboundVisitor)
-    }
-}
-
-struct InboundVisitor;
-
-impl<'de> Visitor<'de> for InboundVisitor {
-    type Value = Inbound<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a Bayeux message")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut message = Inbound::default();
-        while let Some(field) = map.next_key::<Field>()? {
-            let value = map.next_value::<&RawValue>()?;
-            let slot = match field {
-                Field::Channel => &mut message.channel,
-                Field::ClientId => &mut message.client_id,
-                Field::Id => &mut message.id,
-                Field::Subscription => &mut message.subscription,
-                Field::Advice => &mut message.advice,
-                Field::Data => &mut message.data,
-                Field::Ext => &mut message.ext,
-                Field::Other => continue,
-            };
-            *slot = Some(value);
-        }
-        Ok(message)
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(field_identifier, rename_all = "camelCase")]
-enum Field {
-    Channel,
-    ClientId,
-    Id,
-    Subscription,
-    Advice,
-    Data,
-    Ext,
-    #[serde(other)]
-    Other,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Result<Vec<Inbound<'_>>, ParseError> {
-        let mut messages = Vec::new();
-        parse_text(text, 3, &mut messages).map(|()| messages)
-    }
-
-    #[test]
-    fn an_object_and_an_array_are_both_requests() {
-        assert_eq!(parse(r#" {"channel":"/a"} "#).unwrap().len(), 1);
-        assert_eq!(parse(r#"[{"channel":"/a"},{}]"#).unwrap().len(), 2);
-        assert_eq!(parse("[]").unwrap().len(), 0);
-    }
-
-    #[test]
-    fn anything_else_is_malformed() {
-        for bad in [
-            "", " ", "{", "[{]", "null", "5", "\"x\"", "[5]", "[null]", "[[]]", "{} x", "[{},]", "{\"a\":}",
-        ] {
-            assert_eq!(parse(bad).unwrap_err(), ParseError::Malformed, "{bad}");
-        }
-    }
-
-    #[test]
-    fn the_batch_limit_counts_messages() {
-        assert_eq!(parse("[{},{},{},{}]").unwrap_err(), ParseError::TooMany);
-    }
-
-    #[test]
-    fn depth_is_limited_outside_of_strings_only() {
-        let deep = |depth: usize| format!(r#"{{"data":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
-        assert!(parse(&deep(MAX_DEPTH - 2)).is_ok());
-        assert!(parse(&format!("[{}]", deep(MAX_DEPTH - 2))).is_ok());
-        assert_eq!(parse(&deep(MAX_DEPTH - 1)).unwrap_err(), ParseError::Malformed);
-        assert_eq!(
-            parse(&format!("[{}]", deep(MAX_DEPTH - 1))).unwrap_err(),
-            ParseError::Malformed
-        );
-        let text = format!(r#"{{"data":"\"{}"}}"#, "[".repeat(1000));
-        assert!(parse(&text).is_ok());
-    }
-
-    #[test]
-    fn a_wrong_type_fails_only_where_it_is_asked_for() {
-        let messages = parse(r#"{"channel":5,"id":{},"clientId":[],"advice":[1,2],"subscription":7}"#).unwrap();
-        let message = messages[0];
-        assert_eq!(message.channel(), Err(BayeuxError::ChannelInvalid));
-        assert_eq!(message.id().unwrap_err(), BayeuxError::MessageIdInvalid);
-        assert_eq!(message.client_id(), None);
-        assert_eq!(message.advice(), Err(BayeuxError::AdviceInvalid));
-        assert_eq!(
-            message.subscriptions().unwrap_err().error,
-            BayeuxError::SubscriptionInvalid
-        );
-    }
-
-    #[test]
-    fn ids_keep_their_json_type_and_null_counts_as_absent() {
-        for (json, echoed) in [
-            (r#""0""#, r#""0""#),
-            ("0", "0"),
-            (r#""""#, r#""""#),
-            ("-1.5e3", "-1.5e3"),
-        ] {
-            let text = format!(r#"{{"id":{json}}}"#);
-            assert_eq!(parse(&text).unwrap()[0].id().unwrap().unwrap().get(), echoed);
-        }
-        assert!(parse(r#"{"id":null}"#).unwrap()[0].id().unwrap().is_none());
-        assert!(parse("{}").unwrap()[0].id().unwrap().is_none());
-    }
-
-    #[test]
-    fn the_last_of_a_repeated_key_counts() {
-        assert_eq!(
-            parse(r#"{"channel":"/a","channel":"/b"}"#).unwrap()[0]
-                .channel()
-                .unwrap(),
-            "/b"
-        );
-    }
-
-    #[test]
-    fn escaped_keys_and_names_are_understood() {
-        let messages = parse(r#"{"\u0063hannel":"\/a","subscription":["\/x","/y"]}"#).unwrap();
-        assert_eq!(messages[0].channel().unwrap(), "/a");
-        assert_eq!(messages[0].subscriptions().unwrap().channels, ["/x", "/y"]);
-    }
-
-    #[test]
-    fn advice_takes_any_number_that_is_not_negative() {
-        let advice = |json: &str| {
-            let text = format!(r#"{{"advice":{json}}}"#);
-            parse(&text).unwrap()[0].advice()
-        };
-        assert_eq!(advice(r#"{"timeout":0}"#).unwrap().timeout, Some(Duration::ZERO));
-        assert_eq!(
-            advice(r#"{"timeout":1500.0}"#).unwrap().timeout,
-            Some(Duration::from_millis(1500))
-        );
-        assert_eq!(advice(r#"{"timeout":-1}"#).unwrap().timeout, None);
-        assert_eq!(advice(r#"{"timeout":1e300}"#).unwrap().timeout, None);
-        assert_eq!(advice("null").unwrap(), ClientAdvice::default());
-        assert!(advice(r#"{"timeout":"1"}"#).is_err());
-    }
-}

@@ -9,6 +9,7 @@ mod digest;
 mod error;
 mod frame;
 mod message;
+mod parse;
 mod reply;
 mod surrogates;
 
@@ -21,7 +22,8 @@ pub(crate) use channel_name::{normalise, prefixes};
 pub(crate) use client_id::BrowserId;
 pub(crate) use error::{Denied, Told};
 pub(crate) use frame::{FAREWELL, Frame};
-pub(crate) use message::{Inbound, ParseError, parse_text};
+pub(crate) use message::Inbound;
+pub(crate) use parse::{ParseError, parse_text};
 pub(crate) use reply::{Ext, Reply};
 pub(crate) use surrogates::replace_lone_surrogates;
 

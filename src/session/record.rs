@@ -73,8 +73,12 @@ pub(super) struct State {
     /// What is not known to have arrived, if the client acknowledges.
     pub(super) acks: Option<Box<Acks>>,
     /// The `id`s of the latest publishes, if they are to be remembered.
-    published: VecDeque<Box<str>>,
+    published: Option<Box<Published>>,
 }
+
+/// The `id`s of the latest publishes, oldest first.
+#[derive(Debug, Default)]
+struct Published(VecDeque<Box<str>>);
 
 /// Why a session did not take a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -195,13 +199,14 @@ impl Session {
     /// Remembers the `id` of a publish among the last `window`, and says whether it was there already.
     pub(crate) fn has_published(&self, id: &str, window: usize) -> bool {
         let mut state = self.state();
-        if state.published.iter().any(|published| **published == *id) {
+        let Published(ids) = &mut **state.published.get_or_insert_default();
+        if ids.iter().any(|published| **published == *id) {
             return true;
         }
-        while state.published.len() >= window {
-            state.published.pop_front();
+        while ids.len() >= window {
+            ids.pop_front();
         }
-        state.published.push_back(id.into());
+        ids.push_back(id.into());
         false
     }
 
