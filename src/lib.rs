@@ -102,8 +102,11 @@ pub mod call;
 mod channel;
 mod dispatch;
 mod event;
+pub mod extension;
 mod layer;
+pub mod listener;
 mod mailbox;
+mod panics;
 mod policy;
 mod protocol;
 mod reason;
@@ -116,12 +119,13 @@ mod transport;
 
 pub use cookie;
 
-pub use channel::{DataError, Message, Subscription};
+pub use channel::{Message, Subscription};
 pub use event::{CustomEvent, Event, EventStream};
 pub use layer::BayeuxLayer;
 pub use policy::{Authorization, Authorizer, Grant, Operation, PolicyRequest, SecurityPolicy, Verdict};
 pub use protocol::{
-    Advice, BayeuxError, ChannelName, ClientId, ErrorTexts, InvalidChannel, InvalidClientId, Reconnect,
+    Advice, BayeuxError, ChannelName, ClientId, DataError, ErrorTexts, InvalidChannel, InvalidClientId, MutableMessage,
+    Reconnect,
 };
 pub use reason::Reason;
 pub use server::{BayeuxBuilder, BayeuxServer, BrowserBinding, BrowserCookie, Config, PublishError, SubscribeError};

@@ -39,6 +39,8 @@ pub enum Reason {
     ClientGone,
     /// [`BayeuxServer::shutdown`](crate::BayeuxServer::shutdown) released it.
     Shutdown,
+    /// An [extension](crate::extension) or a [listener](crate::listener) has deleted the message.
+    Deleted,
     /// The message named no session that exists, or came with another browser's cookie.
     UnknownSession,
 }
@@ -60,6 +62,7 @@ impl Reason {
         Self::Superseded,
         Self::ClientGone,
         Self::Shutdown,
+        Self::Deleted,
         Self::UnknownSession,
     ];
 
@@ -81,6 +84,7 @@ impl Reason {
             Self::Superseded => "superseded",
             Self::ClientGone => "client_gone",
             Self::Shutdown => "shutdown",
+            Self::Deleted => "deleted",
             Self::UnknownSession => "unknown_session",
         }
     }

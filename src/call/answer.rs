@@ -9,7 +9,7 @@ use serde_json::{
 };
 
 use super::Data;
-use crate::channel::DataError;
+use crate::protocol::DataError;
 
 /// What a handler returns; see [what it returns](super#what-it-returns).
 ///

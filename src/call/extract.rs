@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 
 use super::CallError;
 use crate::{
-    channel::{DataError, Message},
-    protocol::ChannelName,
+    channel::Message,
+    protocol::{ChannelName, DataError},
     session::ServerSession,
 };
 

@@ -39,7 +39,7 @@ impl Services {
         let mut services = write(&self.services);
         let mut all: Vec<Service> = services.iter().cloned().chain([service]).collect();
         // Stable, so that those on one pattern stay in the order in which they came.
-        all.sort_by_key(|(pattern, _)| breadth(pattern));
+        all.sort_by_key(|(pattern, _)| pattern.breadth());
         *services = all.into();
         self.any.store(true, Release);
     }
@@ -60,19 +60,6 @@ impl Services {
             }
         }
     }
-}
-
-/// Sorts patterns that match the same channel from the root down: `/**`, `/a/**`, `/a/*`, `/a/b`.
-fn breadth(pattern: &ChannelName) -> (u8, usize) {
-    let name = pattern.as_str();
-    let kind = if name.ends_with("/**") {
-        0
-    } else if name.ends_with("/*") {
-        1
-    } else {
-        2
-    };
-    (kind, name.len())
 }
 
 impl fmt::Debug for Services {

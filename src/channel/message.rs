@@ -1,11 +1,12 @@
 //! A message that was published, as subscribers see it.
 
-use std::fmt;
-
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
-use crate::{protocol::Frame, session::ServerSession};
+use crate::{
+    protocol::{DataError, Frame, MutableMessage},
+    session::ServerSession,
+};
 
 /// A published message, as a server-side [`Subscription`](super::Subscription) yields it. Cheap to clone.
 ///
@@ -57,33 +58,22 @@ impl Message {
         self.sender.as_ref()
     }
 
+    /// The message, taken apart to be changed.
+    pub(crate) fn open(&self) -> MutableMessage {
+        self.frame.open()
+    }
+
+    /// The same message with what has become of its fields; the channel stays.
+    pub(crate) fn with(mut self, fields: &MutableMessage) -> Self {
+        self.frame = Frame::of(self.frame.channel(), fields);
+        self
+    }
+
     pub(crate) const fn json(&self) -> &Bytes {
         self.frame.json()
     }
 
     pub(crate) const fn is_service(&self) -> bool {
         self.is_service
-    }
-}
-
-/// The data of a message is not of the type that was asked for.
-#[derive(Debug)]
-pub struct DataError(serde_json::Error);
-
-impl DataError {
-    pub(crate) fn parse<T: DeserializeOwned>(json: &str) -> Result<T, Self> {
-        serde_json::from_str(json).map_err(Self)
-    }
-}
-
-impl fmt::Display for DataError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the message's data does not fit: {}", self.0)
-    }
-}
-
-impl std::error::Error for DataError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.0)
     }
 }

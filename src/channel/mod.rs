@@ -5,7 +5,7 @@ mod message;
 mod subscribers;
 mod subscription;
 
-pub use message::{DataError, Message};
+pub use message::Message;
 pub use subscription::Subscription;
 
 pub(crate) use index::ChannelIndex;

@@ -5,10 +5,10 @@ use std::{borrow::Cow, time::Duration};
 use http::Version;
 use serde_json::{Value, value::RawValue};
 
-use super::{CONNECT, Exchange, STORM_PAUSE, ack_ext, unknown_session_advice};
+use super::{CONNECT, Dispatched, Exchange, STORM_PAUSE, ack_ext, extended, unknown_session_advice};
 use crate::{
     Reason,
-    protocol::{Advice, BrowserId, ClientId, Denied, Inbound, Reconnect, Reply},
+    protocol::{Advice, BrowserId, ClientId, Denied, Inbound, MutableMessage, Reconnect, Reply},
     server::State,
     session::{BrowserSlot, Connect, Held, Taken},
 };
@@ -31,6 +31,8 @@ pub(crate) struct ConnectReply {
     /// The client's own pause between connects.
     interval: Option<Duration>,
     place: Place,
+    /// The connect as extensions have left it, if there are any; their answer may depend on it.
+    incoming: Option<Box<MutableMessage>>,
 }
 
 /// Whether the client's browser has a held connect to spare for this one.
@@ -77,6 +79,7 @@ pub(super) fn connect<'m>(
         client_id,
         interval,
         place,
+        incoming: None,
     };
     Ok(PendingConnect { connect, reply, hold })
 }
@@ -94,6 +97,12 @@ fn place_for(exchange: &Exchange<'_>, browser: BrowserId, replaces: bool) -> Pla
 }
 
 impl PendingConnect {
+    /// Keeps the message for the extensions that will see its reply.
+    pub(super) fn remember(mut self, message: MutableMessage) -> Self {
+        self.reply.incoming = Some(Box::new(message));
+        self
+    }
+
     /// Answers at once, with whatever is queued.
     pub(crate) fn answer_now(mut self) -> (ConnectReply, Taken) {
         let taken = self.connect.answer_now();
@@ -107,8 +116,19 @@ impl PendingConnect {
 }
 
 impl ConnectReply {
+    /// The reply as JSON, or nothing if an extension deletes it. What is delivered with it is shown to the extensions, too.
+    pub(crate) fn render(&self, state: &State, taken: &mut Taken) -> Vec<u8> {
+        let reply = self.finish(state, taken);
+        if state.hub.is_extended() {
+            return extended::connect_reply(state, &reply, &mut taken.lease, self.incoming.as_deref());
+        }
+        let mut json = Dispatched::default();
+        json.push(&reply);
+        json.replies
+    }
+
     /// The reply that fits how the connect ended.
-    pub(crate) fn finish<'a>(&'a self, state: &'a State, taken: &Taken) -> Reply<'a> {
+    fn finish<'a>(&'a self, state: &'a State, taken: &Taken) -> Reply<'a> {
         let reason = taken.reason;
         let config = &state.config;
         let interval = self.interval.unwrap_or(config.interval);

@@ -85,11 +85,16 @@ impl Exchange<'_> {
         })
     }
 
-    fn handshake_advice(&self, reconnect: Reconnect, interval: Duration) -> Advice {
+    pub(super) fn handshake_advice(&self, reconnect: Reconnect, interval: Duration) -> Advice {
         Advice::new(reconnect, interval, self.state.config.timeout)
     }
 
-    fn refuse<'m>(&self, id: Option<&'m serde_json::value::RawValue>, denied: Denied<'_>, advice: Advice) -> Reply<'m> {
+    pub(super) fn refuse<'m>(
+        &self,
+        id: Option<&'m serde_json::value::RawValue>,
+        denied: Denied<'_>,
+        advice: Advice,
+    ) -> Reply<'m> {
         let error = self.state.config.error_texts.text(&denied).into_owned();
         let told = denied.told.unwrap_or_default();
         Reply {

@@ -3,6 +3,7 @@
 mod connect;
 mod disconnect;
 mod exchange;
+mod extended;
 mod handshake;
 mod publish;
 mod subscribe;
@@ -10,11 +11,13 @@ mod unsubscribe;
 
 use std::{borrow::Cow, time::Duration};
 
+use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 use tokio::task::coop::consume_budget;
 
 pub(crate) use connect::{ConnectReply, PendingConnect};
 pub(crate) use exchange::{BrowserCookies, Exchange};
+pub(crate) use extended::dispatch_extended;
 
 use crate::{
     Reason,
@@ -42,6 +45,8 @@ pub(crate) struct Dispatched {
     pub(crate) new_browser: Option<BrowserId>,
     /// Whether a connect was refused because its session is not known.
     pub(crate) unknown_session: bool,
+    /// How many messages there were.
+    messages: usize,
 }
 
 enum Outcome<'m> {
@@ -57,7 +62,7 @@ enum Outcome<'m> {
 /// A large batch lets others run in between. Dropped half way, what was processed stays done, as if the request had
 /// held no more.
 pub(crate) async fn dispatch(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) -> Dispatched {
-    let mut dispatched = Dispatched::default();
+    let mut dispatched = Dispatched::of(messages.len());
     if let Some(message) = messages.iter().find(|message| is_handshake(message)) {
         let (reply, new_browser) = handshake::handshake(exchange, message).await;
         dispatched.new_browser = new_browser;
@@ -68,13 +73,7 @@ pub(crate) async fn dispatch(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) 
         match exchange.process(message).await {
             Outcome::Reply(reply) => dispatched.push(&reply),
             Outcome::UnknownSession(reply) => {
-                exchange
-                    .state
-                    .hub
-                    .counters
-                    .connects_ended
-                    .add(Reason::UnknownSession, 1);
-                dispatched.unknown_session = true;
+                dispatched.note_unknown_session(exchange);
                 dispatched.push(&reply);
             }
             Outcome::Connect(connect) => dispatched.connects.push(connect),
@@ -89,7 +88,25 @@ fn is_handshake(message: &Inbound<'_>) -> bool {
 }
 
 impl Dispatched {
-    pub(crate) fn push(&mut self, reply: &Reply<'_>) {
+    fn of(messages: usize) -> Self {
+        Self {
+            messages,
+            ..Self::default()
+        }
+    }
+
+    /// The connect, if the request holds nothing else: then it may be held.
+    pub(crate) fn lone_connect(&mut self) -> Option<PendingConnect> {
+        if self.messages == 1 { self.connects.pop() } else { None }
+    }
+
+    fn note_unknown_session(&mut self, exchange: &Exchange<'_>) {
+        self.unknown_session = true;
+        let counters = &exchange.state.hub.counters;
+        counters.connects_ended.add(Reason::UnknownSession, 1);
+    }
+
+    fn push(&mut self, reply: &impl Serialize) {
         if !self.replies.is_empty() {
             self.replies.push(b',');
         }

@@ -50,7 +50,9 @@ pub(super) async fn publish<'m>(
     let frame = Frame::from_json(channel, &data, ext.as_deref());
     let callable = !exchange.state.services.is_empty();
     let caller = session.as_ref().filter(|_| callable).cloned();
-    let published = Message::new(frame, session.map(ServerSession::new));
+    let message_of = Message::new(frame, session.map(ServerSession::new));
+    let published = exchange.state.vet(message_of, message.whole(), Some(exchange.request));
+    let published = published.ok_or(BayeuxError::MessageDeleted)?;
     let deliveries = exchange.state.publish(&published);
     pay_for(deliveries).await;
     if callable {
@@ -73,12 +75,19 @@ async fn call_services(
     let id = message.id().ok().flatten();
     let call = Call::new(published, message.ext(), exchange.request, state);
     let answer = |successful, data: &RawValue| {
-        if let Some(caller) = caller {
-            let mut delivery = Delivery::new(&state.hub);
-            // A session that has ended meanwhile, or is full, has been counted by itself.
-            let _ = caller.offer(&Frame::answer(channel, id, successful, data), &mut delivery);
-            delivery.flush();
+        let Some(caller) = caller else { return };
+        let mut answer = Frame::answer(channel, id, successful, data);
+        if state.hub.is_extended() {
+            let session = ServerSession::new(Arc::clone(caller));
+            let Some(extended) = state.extend(&session, &answer, message.whole()) else {
+                return;
+            };
+            answer = extended.to_json().into();
         }
+        let mut delivery = Delivery::new(&state.hub);
+        // A session that has ended meanwhile, or is full, has been counted by itself.
+        let _ = caller.offer(&answer, &mut delivery);
+        delivery.flush();
     };
     state.services.call(&call, answer).await;
 }

@@ -6,8 +6,7 @@ use http::request::Parts;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    channel::DataError,
-    protocol::{Advice, Ext},
+    protocol::{Advice, DataError, Ext},
     session::ServerSession,
 };
 

@@ -79,6 +79,18 @@ impl ChannelName {
         }
         *self.0 == *channel
     }
+
+    /// Sorts patterns that match the same channel from the root down: `/**`, `/a/**`, `/a/*`, `/a/b`.
+    pub(crate) fn breadth(&self) -> (u8, usize) {
+        let kind = if self.0.ends_with("/**") {
+            0
+        } else if self.0.ends_with("/*") {
+            1
+        } else {
+            2
+        };
+        (kind, self.0.len())
+    }
 }
 
 fn is_below(name: &str, parent: &str) -> bool {

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::MutableMessage;
+
 /// The message that tells a client that the server ended its session. It has no `id`: nobody asked for it.
 pub(crate) const FAREWELL: Bytes = Bytes::from_static(br#"{"channel":"/meta/disconnect","successful":true}"#);
 
@@ -57,6 +59,35 @@ impl Frame {
         };
         json.extend_from_slice(outcome);
         json.into()
+    }
+
+    /// An event on `channel` with whatever fields the message has besides.
+    pub(crate) fn of(channel: &str, message: &MutableMessage) -> Self {
+        let data = message.raw_field("data").unwrap_or("null");
+        let mut json = start(channel, data.len() + 64);
+        json.extend_from_slice(data.as_bytes());
+        let data = json.len() - data.len()..json.len();
+        let others = message
+            .fields()
+            .filter(|(name, _)| !matches!(*name, "channel" | "data"));
+        for (name, value) in others {
+            json.push(b',');
+            // A string can always be written.
+            let _ = serde_json::to_writer(&mut json, name);
+            json.push(b':');
+            json.extend_from_slice(value.get().as_bytes());
+        }
+        json.push(b'}');
+        Self {
+            json: json.into(),
+            channel: HEAD.len()..HEAD.len() + channel.len(),
+            data,
+        }
+    }
+
+    /// The event, taken apart.
+    pub(crate) fn open(&self) -> MutableMessage {
+        MutableMessage::parse(&self.json).unwrap_or_default()
     }
 
     fn finish(mut json: Vec<u8>, channel: &str, from: usize, ext: Option<&str>) -> Self {
@@ -127,6 +158,17 @@ mod tests {
         let frame = Frame::from_json("/a", "null", Some(r#"{"k":1}"#));
         assert_eq!(frame.json(), &br#"{"channel":"/a","data":null,"ext":{"k":1}}"#[..]);
         assert_eq!(frame.data(), "null");
+    }
+
+    #[test]
+    fn an_event_that_was_changed_keeps_its_channel_and_what_it_got() {
+        let mut message = Frame::from_json("/a/", r#"{"x":1}"#, Some("{}")).open();
+        message.set_field("channel", "/b").unwrap();
+        message.set_field("t\"", &1).unwrap();
+        message.set_data(&2).unwrap();
+        let frame = Frame::of("/a/", &message);
+        assert_eq!(frame.json(), &br#"{"channel":"/a/","data":2,"ext":{},"t\"":1}"#[..]);
+        assert_eq!((frame.channel(), frame.data()), ("/a/", "2"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{borrow::Cow, time::Duration};
 use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
 
-use super::{BayeuxError, ChannelName, Denied};
+use super::{BayeuxError, ChannelName, Denied, MutableMessage};
 
 /// The longest `id`, in bytes of JSON.
 const MAX_ID_LEN: usize = 256;
@@ -21,6 +21,8 @@ pub(crate) struct Inbound<'a> {
     pub(super) advice: Option<&'a RawValue>,
     pub(super) data: Option<&'a RawValue>,
     pub(super) ext: Option<&'a RawValue>,
+    /// All fields, if extensions have had a look at the message.
+    pub(super) whole: Option<&'a MutableMessage>,
 }
 
 /// What a message says about its connect: both fields in milliseconds on the wire.
@@ -39,6 +41,24 @@ pub(crate) struct Subscriptions<'a> {
 }
 
 impl<'a> Inbound<'a> {
+    pub(super) fn of(message: &'a MutableMessage) -> Self {
+        Self {
+            channel: message.raw("channel"),
+            client_id: message.raw("clientId"),
+            id: message.raw("id"),
+            subscription: message.raw("subscription"),
+            advice: message.raw("advice"),
+            data: message.raw("data"),
+            ext: message.raw("ext"),
+            whole: Some(message),
+        }
+    }
+
+    /// The message as extensions have left it; `None` where there are none.
+    pub(crate) const fn whole(&self) -> Option<&'a MutableMessage> {
+        self.whole
+    }
+
     /// The channel as it came, or why there is none.
     pub(crate) fn channel(&self) -> Result<Cow<'a, str>, BayeuxError> {
         match self.channel.and_then(present) {

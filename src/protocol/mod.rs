@@ -5,18 +5,23 @@
 mod advice;
 mod channel_name;
 mod client_id;
+mod data;
 mod digest;
 mod error;
 mod frame;
 mod message;
+mod mutable;
 mod parse;
 mod reply;
 mod surrogates;
+pub(crate) mod z85;
 
 pub use advice::{Advice, Reconnect};
 pub use channel_name::{ChannelName, InvalidChannel};
 pub use client_id::{ClientId, InvalidClientId};
+pub use data::DataError;
 pub use error::{BayeuxError, ErrorTexts};
+pub use mutable::MutableMessage;
 
 pub(crate) use channel_name::{normalise, prefixes};
 pub(crate) use client_id::BrowserId;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{
     Deserialize, Deserializer,
-    de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor},
+    de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 use serde_json::value::RawValue;
 
@@ -24,7 +24,10 @@ pub(crate) enum ParseError {
 }
 
 /// Appends the messages of one JSON text: an array, or a single object. `messages` never grows past `max`.
-pub(crate) fn parse_text<'a>(text: &'a str, max: usize, messages: &mut Vec<Inbound<'a>>) -> Result<(), ParseError> {
+pub(crate) fn parse_text<'a, M>(text: &'a str, max: usize, messages: &mut Vec<M>) -> Result<(), ParseError>
+where
+    M: Deserialize<'a>,
+{
     // A single message comes without the array that it will go out in.
     let is_single = text.trim_ascii_start().starts_with('{');
     if !is_digestible(text, MAX_DEPTH - usize::from(is_single)) {
@@ -47,14 +50,14 @@ pub(crate) fn parse_text<'a>(text: &'a str, max: usize, messages: &mut Vec<Inbou
 }
 
 /// Collects messages from an array or a single object, up to a limit.
-struct Batch<'m, 'a> {
-    messages: &'m mut Vec<Inbound<'a>>,
+struct Batch<'m, M> {
+    messages: &'m mut Vec<M>,
     max: usize,
     full: bool,
 }
 
-impl<'a> Batch<'_, 'a> {
-    fn push<E: de::Error>(&mut self, message: Inbound<'a>) -> Result<(), E> {
+impl<M> Batch<'_, M> {
+    fn push<E: de::Error>(&mut self, message: M) -> Result<(), E> {
         self.full = self.messages.len() >= self.max;
         if self.full {
             return Err(E::custom("too many messages"));
@@ -64,7 +67,7 @@ impl<'a> Batch<'_, 'a> {
     }
 }
 
-impl<'a> DeserializeSeed<'a> for &mut Batch<'_, 'a> {
+impl<'a, M: Deserialize<'a>> DeserializeSeed<'a> for &mut Batch<'_, M> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -72,7 +75,7 @@ impl<'a> DeserializeSeed<'a> for &mut Batch<'_, 'a> {
     }
 }
 
-impl<'a> Visitor<'a> for &mut Batch<'_, 'a> {
+impl<'a, M: Deserialize<'a>> Visitor<'a> for &mut Batch<'_, M> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -87,7 +90,7 @@ impl<'a> Visitor<'a> for &mut Batch<'_, 'a> {
     }
 
     fn visit_map<A: MapAccess<'a>>(self, map: A) -> Result<(), A::Error> {
-        let message = InboundVisitor.visit_map(map)?;
+        let message = M::deserialize(MapAccessDeserializer::new(map))?;
         self.push(message)
     }
 }

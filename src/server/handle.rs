@@ -9,6 +9,8 @@ use crate::{
     call::{Call, CallError, CallHandler, FromCall},
     channel::{Message, Subscription},
     event::{CustomEvent, Event, EventStream},
+    extension::Extension,
+    listener::MessageListener,
     policy::{Authorizer, Rules},
     protocol::{ChannelName, ClientId, Frame, InvalidChannel, normalise},
     session::{ServerSession, Stats},
@@ -66,7 +68,8 @@ impl BayeuxServer {
     ///
     /// # Errors
     ///
-    /// [`PublishError`]: the channel is not valid, is a pattern or a `/meta` channel, or the data can't be serialised.
+    /// [`PublishError`]: the channel is not valid, is a pattern or a `/meta` channel, the data can't be serialised, or a
+    /// [listener](crate::listener) or an [extension](crate::extension) deletes the message.
     pub fn publish<T>(&self, channel: impl AsRef<str>, data: &T) -> Result<(), PublishError>
     where
         T: Serialize + ?Sized,
@@ -76,7 +79,8 @@ impl BayeuxServer {
             return Err(PublishError::Channel(InvalidChannel::NotAllowedHere));
         }
         let frame = Frame::new(channel, data).map_err(|source| PublishError::Serialize(source.into()))?;
-        self.0.publish(&Message::new(frame, None));
+        let message = self.0.vet(Message::new(frame, None), None, None);
+        self.0.publish(&message.ok_or(PublishError::Deleted)?);
         Ok(())
     }
 
@@ -219,6 +223,52 @@ impl BayeuxServer {
         Ok(())
     }
 
+    /// Adds an extension: code that sees every message of every client, and may change, answer or delete it.
+    /// [`extension`](crate::extension) says all about it. It stays for the life of the server, and must not own a
+    /// `BayeuxServer`: the server would keep itself alive.
+    ///
+    /// ```
+    /// use tower_bayeux::{BayeuxServer, extension::Timesync};
+    ///
+    /// let bayeux = BayeuxServer::new();
+    /// bayeux.add_extension(Timesync::new());
+    /// ```
+    pub fn add_extension(&self, extension: impl Extension) {
+        self.0.extensions.add(extension);
+        self.0.hub.extend();
+    }
+
+    /// Adds a listener for what is published on the channels that `pattern` matches, by clients or by the application. It
+    /// may change a message or delete it, before anybody gets it; [`listener`](crate::listener) says all about it. It stays
+    /// for the life of the server, and must not own a `BayeuxServer`.
+    ///
+    /// ```
+    /// use tower_bayeux::{
+    ///     BayeuxServer, MutableMessage,
+    ///     extension::Fate,
+    ///     listener::MessageContext,
+    /// };
+    ///
+    /// let bayeux = BayeuxServer::new();
+    /// bayeux.on_message("/stock/**", |message: &mut MutableMessage, context: &MessageContext<'_>| {
+    ///     println!("{} on {}", message.raw_field("data").unwrap_or("nothing"), context.channel());
+    ///     Fate::Pass
+    /// })?;
+    /// # Ok::<(), tower_bayeux::InvalidChannel>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidChannel`]: `pattern` is not valid, or is a `/meta` channel, on which nothing is published.
+    pub fn on_message(&self, pattern: impl AsRef<str>, listener: impl MessageListener) -> Result<(), InvalidChannel> {
+        let pattern = ChannelName::parse(pattern.as_ref())?;
+        if pattern.is_meta() {
+            return Err(InvalidChannel::NotAllowedHere);
+        }
+        self.0.listeners.add(pattern, listener);
+        Ok(())
+    }
+
     /// A snapshot of the counters. Cheap: a few dozen loads, no lock.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -266,6 +316,8 @@ pub enum PublishError {
     Channel(InvalidChannel),
     /// The data could not be written as JSON.
     Serialize(Box<dyn std::error::Error + Send + Sync>),
+    /// A listener or an extension has deleted the message.
+    Deleted,
 }
 
 impl fmt::Display for PublishError {
@@ -273,16 +325,18 @@ impl fmt::Display for PublishError {
         f.write_str(match self {
             Self::Channel(_) => "not a channel to publish on",
             Self::Serialize(_) => "the data can't be written as JSON",
+            Self::Deleted => "a listener or an extension has deleted the message",
         })
     }
 }
 
 impl std::error::Error for PublishError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(match self {
-            Self::Channel(source) => source,
-            Self::Serialize(source) => &**source,
-        })
+        match self {
+            Self::Channel(source) => Some(source),
+            Self::Serialize(source) => Some(&**source),
+            Self::Deleted => None,
+        }
     }
 }
 

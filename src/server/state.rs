@@ -14,8 +14,10 @@ use crate::{
     call::Services,
     channel::{ChannelIndex, Feed, Message, Subscriber, Subscription, Unsubscribe},
     event::{Announced, Event, EventBus},
+    extension::{Extensions, Fate, OutgoingContext},
+    listener::{Listeners, MessageContext},
     policy::Rules,
-    protocol::{ChannelName, ClientId},
+    protocol::{ChannelName, ClientId, Frame, MutableMessage},
     session::{
         Delivery, Host, Hub, Origin, QueueLimits, ServerSession, Session, SessionTable, SubscriptionMap, Sweeper,
     },
@@ -30,6 +32,8 @@ pub(crate) struct State {
     pub(crate) events: EventBus,
     pub(crate) rules: Rules,
     pub(crate) services: Services,
+    pub(crate) extensions: Extensions,
+    pub(crate) listeners: Listeners,
     sweeper: Sweeper,
     this: Weak<Self>,
 }
@@ -61,6 +65,8 @@ impl State {
             events: EventBus::default(),
             rules,
             services: Services::default(),
+            extensions: Extensions::default(),
+            listeners: Listeners::default(),
             sweeper: Sweeper::default(),
             this: this.clone(),
         })
@@ -219,6 +225,60 @@ impl State {
         }
     }
 
+    /// What listeners and extensions make of a message that is about to be published; `None` if one deletes it.
+    /// `incoming` is the client's message, and `request` what brought it.
+    pub(crate) fn vet(
+        &self,
+        message: Message,
+        incoming: Option<&MutableMessage>,
+        request: Option<&Arc<Parts>>,
+    ) -> Option<Message> {
+        if self.listeners.is_empty() && !self.hub.is_extended() {
+            return Some(message);
+        }
+        let mut fields = message.open();
+        let context = MessageContext {
+            channel: message.channel(),
+            sender: message.sender(),
+            request,
+        };
+        let mut fate = self.listeners.ask(&mut fields, &context);
+        // What goes to the server alone does not go out.
+        if fate == Fate::Pass && !message.is_service() {
+            let context = OutgoingContext {
+                session: None,
+                sender: message.sender(),
+                incoming,
+            };
+            fate = self.extensions.outgoing(&mut fields, context);
+        }
+        if fate == Fate::Delete {
+            self.hub.counters.dropped.add(Reason::Deleted, 1);
+            return None;
+        }
+        Some(message.with(&fields))
+    }
+
+    /// What the extensions make of an event for one session; `None` if one deletes it.
+    pub(crate) fn extend(
+        &self,
+        session: &ServerSession,
+        event: &[u8],
+        incoming: Option<&MutableMessage>,
+    ) -> Option<MutableMessage> {
+        let mut message = MutableMessage::parse(event)?;
+        let context = OutgoingContext {
+            session: Some(session),
+            sender: None,
+            incoming,
+        };
+        if self.extensions.outgoing(&mut message, context) == Fate::Delete {
+            self.hub.counters.dropped.add(Reason::Deleted, 1);
+            return None;
+        }
+        Some(message)
+    }
+
     /// Queues a message for every subscriber, the one path of all publishes, and says how many there were.
     pub(crate) fn publish(&self, message: &Message) -> usize {
         let mut delivery = Delivery::new(&self.hub);
@@ -267,6 +327,14 @@ impl State {
 impl Host for State {
     fn remove(&self, session: &Arc<Session>, reason: Reason) {
         self.remove_session(session, reason, None);
+    }
+
+    fn extend(&self, session: &ServerSession, frame: Frame) -> Option<Frame> {
+        if !self.hub.is_extended() {
+            return Some(frame);
+        }
+        let message = Self::extend(self, session, frame.json(), None)?;
+        Some(Frame::of(frame.channel(), &message))
     }
 
     fn bury(&self, id: &ClientId) {

@@ -35,6 +35,19 @@ impl Attributes {
         typed(found)
     }
 
+    pub(super) fn get_or_default<T: Any + Default + Send + Sync>(&self) -> Arc<T> {
+        let default: Value = Arc::new(T::default());
+        let mut values = lock(&self.0);
+        let found = values.iter().find(|value| is::<T>(value)).cloned();
+        let value = found.unwrap_or_else(|| {
+            values.push(Arc::clone(&default));
+            default
+        });
+        drop(values);
+        // It is a `T`, for it was found or made as one.
+        typed(Some(value)).unwrap_or_default()
+    }
+
     pub(super) fn remove<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
         let mut values = lock(&self.0);
         let index = values.iter().position(is::<T>);

@@ -9,7 +9,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::{Delivery, Session, record::Refused};
+use super::{Delivery, Hub, Session, record::Refused};
 use crate::{
     Reason,
     protocol::{ChannelName, ClientId, Frame, InvalidChannel, normalise},
@@ -37,6 +37,10 @@ impl ServerSession {
         Self(session)
     }
 
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.0.hub
+    }
+
     /// The session's `clientId`.
     #[must_use]
     pub fn id(&self) -> &ClientId {
@@ -53,7 +57,8 @@ impl ServerSession {
     ///
     /// # Errors
     ///
-    /// [`DeliverError`]: a bad channel, data that can't be serialised, a session that has ended, a full queue.
+    /// [`DeliverError`]: a bad channel, data that can't be serialised, a session that has ended, a full queue, an
+    /// [extension](crate::extension) that has deleted the message.
     pub fn deliver<T>(&self, channel: impl AsRef<str>, data: &T) -> Result<(), DeliverError>
     where
         T: Serialize + ?Sized,
@@ -63,9 +68,10 @@ impl ServerSession {
             return Err(DeliverError::Channel(InvalidChannel::NotAllowedHere));
         }
         let frame = Frame::new(channel, data).map_err(|source| DeliverError::Serialize(source.into()))?;
-        if self.0.hub.host.strong_count() == 0 {
+        let Some(host) = self.0.hub.host.upgrade() else {
             return Err(DeliverError::SessionGone(Reason::Shutdown));
-        }
+        };
+        let frame = host.extend(self, frame).ok_or(DeliverError::Deleted)?;
         let mut delivery = Delivery::new(&self.0.hub);
         let offered = self.0.offer(frame.json(), &mut delivery);
         delivery.flush();
@@ -108,6 +114,10 @@ impl ServerSession {
         self.0.attributes.get()
     }
 
+    pub(crate) fn attribute_or_default<T: Any + Default + Send + Sync>(&self) -> Arc<T> {
+        self.0.attributes.get_or_default()
+    }
+
     /// Detaches the value of this type.
     pub fn remove_attribute<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
         self.0.attributes.remove()
@@ -147,6 +157,8 @@ pub enum DeliverError {
     /// The session's queue is full: the message was dropped ([`Reason::NewestDropped`]), or the session was ended
     /// ([`Reason::QueueOverflow`]).
     QueueFull(Reason),
+    /// An extension has deleted the message.
+    Deleted,
 }
 
 impl fmt::Display for DeliverError {
@@ -156,6 +168,7 @@ impl fmt::Display for DeliverError {
             Self::Serialize(_) => f.write_str("the data can't be written as JSON"),
             Self::SessionGone(reason) => write!(f, "the session has ended ({reason})"),
             Self::QueueFull(reason) => write!(f, "the session's queue is full ({reason})"),
+            Self::Deleted => f.write_str("an extension has deleted the message"),
         }
     }
 }
@@ -165,7 +178,7 @@ impl std::error::Error for DeliverError {
         match self {
             Self::Channel(source) => Some(source),
             Self::Serialize(source) => Some(&**source),
-            Self::SessionGone(_) | Self::QueueFull(_) => None,
+            Self::SessionGone(_) | Self::QueueFull(_) | Self::Deleted => None,
         }
     }
 }

@@ -3,20 +3,29 @@
 use std::{
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, Ordering::SeqCst},
+        atomic::{
+            AtomicBool,
+            Ordering::{Acquire, Release, SeqCst},
+        },
     },
     time::Duration,
 };
 
 use tokio::time::Instant;
 
-use super::{QueueLimits, Session, browsers::Browsers, counters::Counters};
-use crate::{Reason, protocol::ClientId};
+use super::{QueueLimits, ServerSession, Session, browsers::Browsers, counters::Counters};
+use crate::{
+    Reason,
+    protocol::{ClientId, Frame},
+};
 
 /// The floor above, as sessions see it.
 pub(crate) trait Host: Send + Sync {
     /// Ends a session: out of the table and the channel index, counted and announced. Once only; later calls do nothing.
     fn remove(&self, session: &Arc<Session>, reason: Reason);
+
+    /// What the server's extensions make of an event for this session alone; `None` if one deletes it.
+    fn extend(&self, session: &ServerSession, frame: Frame) -> Option<Frame>;
 
     /// Forgets a session whose farewell is on its way.
     fn bury(&self, id: &ClientId);
@@ -39,6 +48,8 @@ pub(crate) struct Hub {
     pub(crate) host: Weak<dyn Host>,
     pub(super) browsers: Browsers,
     draining: AtomicBool,
+    /// Whether there is any extension, of the server or of a session.
+    extended: AtomicBool,
     epoch: Instant,
 }
 
@@ -58,6 +69,7 @@ impl Hub {
             counters: Counters::default(),
             host,
             draining: AtomicBool::new(false),
+            extended: AtomicBool::new(false),
             epoch: Instant::now(),
         }
     }
@@ -80,6 +92,15 @@ impl Hub {
 
     pub(crate) fn drain(&self) {
         self.draining.store(true, SeqCst);
+    }
+
+    /// Whether messages have to be shown to extensions.
+    pub(crate) fn is_extended(&self) -> bool {
+        self.extended.load(Acquire)
+    }
+
+    pub(crate) fn extend(&self) {
+        self.extended.store(true, Release);
     }
 
     pub(super) fn bury(&self, id: &ClientId) {

@@ -1,6 +1,11 @@
 //! Messages between the queue and the wire.
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::{
+    mem,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+use bytes::Bytes;
 
 use super::{
     Session,
@@ -16,6 +21,8 @@ use crate::{Reason, sync::wake};
 pub(crate) struct Lease {
     session: Arc<Session>,
     messages: Queue,
+    /// What was in the queue, if extensions of the session have changed it.
+    originals: Option<Box<Queue>>,
     /// Which answer of the session this is.
     answer: u64,
     /// The number under which the session keeps a copy, if its client acknowledges: then nothing needs to go back.
@@ -30,6 +37,7 @@ impl Lease {
         Self {
             session,
             messages: Queue::default(),
+            originals: None,
             answer: 0,
             batch: None,
             is_farewell: false,
@@ -41,14 +49,37 @@ impl Lease {
         self.batch
     }
 
+    /// The session that the messages are for.
+    pub(crate) const fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+
     pub(crate) const fn messages(&self) -> &Queue {
         &self.messages
+    }
+
+    /// Sends what `rewrite` makes of each message, and leaves out those that it deletes. What has to go back goes back as
+    /// it was.
+    pub(crate) fn rewrite(&mut self, rewrite: impl FnMut(&Bytes) -> Option<Bytes>) {
+        if self.messages.is_empty() {
+            return;
+        }
+        let mut rewritten = Queue::default();
+        self.messages
+            .iter()
+            .filter_map(rewrite)
+            .for_each(|message| rewritten.push_unbounded(message));
+        let originals = mem::replace(&mut self.messages, rewritten);
+        self.originals = Some(Box::new(originals));
     }
 
     /// The answer is on its way: nothing can be taken back any more.
     pub(crate) fn commit(mut self) {
         let counters = &self.session.hub.counters;
         let sent = self.messages.take();
+        if let Some(originals) = self.originals.take() {
+            counters.dropped.add(Reason::Deleted, originals.len() - sent.len());
+        }
         counters.delivered.fetch_add(sent.len() as u64, Relaxed);
         counters.answers.fetch_add(1, Relaxed);
         if self.is_farewell {
@@ -60,10 +91,13 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let is_kept = self.batch.is_some() && !self.is_farewell;
-        if self.messages.is_empty() || is_kept {
+        let messages = match self.originals.take() {
+            Some(originals) => *originals,
+            None => self.messages.take(),
+        };
+        if messages.is_empty() || is_kept {
             return;
         }
-        let messages = self.messages.take();
         self.session.give_back(messages, self.answer);
     }
 }
@@ -102,6 +136,7 @@ impl Session {
             session: Arc::clone(self),
             batch: state.acks.as_mut().map(|acks| acks.send(&messages)),
             messages,
+            originals: None,
             answer: state.answers,
             is_farewell: state.closed == Some(Reason::ServerDisconnect),
         }

@@ -40,7 +40,7 @@ impl Answer {
 
     /// Adds what a connect delivers, and its reply as JSON.
     pub(super) fn connect(&mut self, taken: Taken, reply: &[u8]) {
-        if !self.connect_replies.is_empty() {
+        if !self.connect_replies.is_empty() && !reply.is_empty() {
             self.connect_replies.push(b',');
         }
         self.connect_replies.extend_from_slice(reply);

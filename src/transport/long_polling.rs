@@ -1,7 +1,7 @@
 //! The `long-polling` transport: a POST with messages, answered at once or, if it is a lone connect, when there is
 //! something to say.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use http::{Response, header::SET_COOKIE, request::Parts};
 use http_body::Body;
@@ -14,7 +14,8 @@ use super::{
     request::{self, Refusal},
 };
 use crate::{
-    dispatch::{ConnectReply, Dispatched, Exchange, PendingConnect, dispatch},
+    dispatch::{ConnectReply, Dispatched, Exchange, PendingConnect, dispatch, dispatch_extended},
+    protocol::Inbound,
     server::State,
     session::Taken,
 };
@@ -63,20 +64,29 @@ enum Processed {
 
 async fn process(state: &State, request: Arc<Parts>, body: &[u8]) -> Result<Processed, Refusal> {
     let texts = request::texts(body)?;
-    let messages = request::messages(&texts, state.config.max_batch)?;
     let exchange = Exchange {
         state,
         request: &request,
         cookies: &cookie::read(&request.headers, &state.config),
         connection_types: CONNECTION_TYPES,
     };
-    let mut dispatched = dispatch(&exchange, &messages).await;
-    if messages.len() == 1
-        && let Some(connect) = dispatched.connects.pop()
-    {
+    let mut dispatched = dispatch_texts(&exchange, &texts).await?;
+    if let Some(connect) = dispatched.lone_connect() {
         return Ok(Processed::Lone(connect));
     }
     Ok(Processed::Answered(answer(state, dispatched)))
+}
+
+/// Extensions need to see whole messages; where there are none, nobody takes them apart.
+async fn dispatch_texts(exchange: &Exchange<'_>, texts: &[Cow<'_, str>]) -> Result<Dispatched, Refusal> {
+    let max = exchange.state.config.max_batch;
+    if exchange.state.hub.is_extended() {
+        // In a box, so that it takes no room in the future of every other request.
+        let messages = request::messages(texts, max)?;
+        return Ok(Box::pin(dispatch_extended(exchange, messages)).await);
+    }
+    let messages: Vec<Inbound<'_>> = request::messages(texts, max)?;
+    Ok(dispatch(exchange, &messages).await)
 }
 
 /// Answers now: a connect that shares its request is never held, or the others would wait for it.
@@ -99,8 +109,7 @@ fn answer(state: &State, dispatched: Dispatched) -> Response<AnswerBody> {
     response
 }
 
-fn add(answer: &mut Answer, state: &State, reply: &ConnectReply, taken: Taken) {
-    let mut json = Dispatched::default();
-    json.push(&reply.finish(state, &taken));
-    answer.connect(taken, &json.replies);
+fn add(answer: &mut Answer, state: &State, reply: &ConnectReply, mut taken: Taken) {
+    let json = reply.render(state, &mut taken);
+    answer.connect(taken, &json);
 }

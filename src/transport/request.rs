@@ -5,8 +5,9 @@ use std::{borrow::Cow, future::poll_fn, pin::pin};
 use bytes::{Buf, Bytes};
 use http::StatusCode;
 use http_body::Body;
+use serde::Deserialize;
 
-use crate::protocol::{Inbound, ParseError, parse_text};
+use crate::protocol::{ParseError, parse_text};
 
 /// Why a request is no Bayeux request: the HTTP status, and the text for its body.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -109,7 +110,7 @@ pub(super) fn texts(body: &[u8]) -> Result<Vec<Cow<'_, str>>, Refusal> {
 }
 
 /// The messages in all of the texts.
-pub(super) fn messages<'a>(texts: &'a [Cow<'_, str>], max: usize) -> Result<Vec<Inbound<'a>>, Refusal> {
+pub(super) fn messages<'a, M: Deserialize<'a>>(texts: &'a [Cow<'_, str>], max: usize) -> Result<Vec<M>, Refusal> {
     let mut messages = Vec::new();
     for text in texts {
         parse_text(text, max, &mut messages).map_err(|error| match error {

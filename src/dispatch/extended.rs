@@ -1,0 +1,137 @@
+//! Dispatching where there are extensions: each message is shown to them on its way in, and each reply on its way out.
+
+use std::sync::Arc;
+
+use tokio::task::coop::consume_budget;
+
+use super::{Dispatched, Exchange, Outcome, handshake::handshake, is_handshake};
+use crate::{
+    extension::{Extensions, Fate, Incoming, IncomingContext, OutgoingContext},
+    protocol::{BayeuxError, Inbound, MutableMessage, Reconnect, Reply},
+    server::State,
+    session::{Lease, ServerSession},
+};
+
+/// As [`dispatch`](super::dispatch), with the extensions asked.
+pub(crate) async fn dispatch_extended(exchange: &Exchange<'_>, mut messages: Vec<MutableMessage>) -> Dispatched {
+    let mut dispatched = Dispatched::of(messages.len());
+    if let Some(index) = messages.iter().position(|message| is_handshake(&message.view())) {
+        let handshake = messages.swap_remove(index);
+        messages = vec![handshake];
+    }
+    for message in messages {
+        process(exchange, message, &mut dispatched).await;
+        consume_budget().await;
+    }
+    dispatched
+}
+
+async fn process(exchange: &Exchange<'_>, mut message: MutableMessage, dispatched: &mut Dispatched) {
+    let session = exchange.session_of(&message.view());
+    let context = IncomingContext {
+        session: session.as_ref(),
+        request: exchange.request,
+    };
+    let asked = exchange.state.extensions.incoming(&mut message, context).await;
+    let view = message.view();
+    let (reply, session) = match asked {
+        Incoming::Pass if is_handshake(&view) => {
+            let (reply, new_browser) = handshake(exchange, &view).await;
+            dispatched.new_browser = new_browser;
+            let made = reply.client_id.and_then(|id| exchange.state.session(&id));
+            (MutableMessage::of(&reply), made.map(ServerSession::new))
+        }
+        Incoming::Pass => match exchange.process(&view).await {
+            Outcome::Reply(reply) => (MutableMessage::of(&reply), session),
+            Outcome::UnknownSession(reply) => {
+                dispatched.note_unknown_session(exchange);
+                (MutableMessage::of(&reply), session)
+            }
+            Outcome::Connect(connect) => {
+                let connect = connect.remember(message.clone());
+                dispatched.connects.push(connect);
+                return;
+            }
+        },
+        Incoming::Delete => (MutableMessage::of(&exchange.deleted(&view)), session),
+        Incoming::Answer(answer) => (exchange.complete(answer, &view), session),
+    };
+    dispatched.push_extended(exchange.state, reply, session.as_ref(), Some(&message));
+}
+
+/// Shows what a connect delivers to the extensions of its session, and its reply to all: the reply as JSON, or nothing.
+pub(super) fn connect_reply(
+    state: &State,
+    reply: &Reply<'_>,
+    lease: &mut Lease,
+    incoming: Option<&MutableMessage>,
+) -> Vec<u8> {
+    show_events(lease);
+    let session = ServerSession::new(Arc::clone(lease.session()));
+    let mut json = Dispatched::default();
+    json.push_extended(state, MutableMessage::of(reply), Some(&session), incoming);
+    json.replies
+}
+
+/// Shows what goes out to the extensions of its session.
+pub(crate) fn show_events(lease: &mut Lease) {
+    let session = ServerSession::new(Arc::clone(lease.session()));
+    if let Some(extensions) = Extensions::of_session(&session) {
+        lease.rewrite(|event| extensions.event(&session, event).map(|event| event.to_json().into()));
+    }
+}
+
+impl Dispatched {
+    fn push_extended(
+        &mut self,
+        state: &State,
+        mut reply: MutableMessage,
+        session: Option<&ServerSession>,
+        incoming: Option<&MutableMessage>,
+    ) {
+        let context = OutgoingContext {
+            session,
+            sender: None,
+            incoming,
+        };
+        if state.extensions.reply(&mut reply, context) == Fate::Pass {
+            self.push(&reply);
+        }
+    }
+}
+
+impl Exchange<'_> {
+    /// The live session that a message names and may use.
+    fn session_of(&self, message: &Inbound<'_>) -> Option<ServerSession> {
+        if is_handshake(message) {
+            return None;
+        }
+        self.session(message).ok().map(ServerSession::new)
+    }
+
+    /// The reply to a message that an extension has deleted.
+    fn deleted<'m>(&self, message: &Inbound<'m>) -> Reply<'m> {
+        let deleted = BayeuxError::MessageDeleted.into();
+        if !is_handshake(message) {
+            return self.fail(message, message.channel().ok(), deleted);
+        }
+        let advice = self.handshake_advice(Reconnect::None, self.state.config.interval);
+        self.refuse(message.id().ok().flatten(), deleted, advice)
+    }
+
+    /// The reply that an extension gives, with what is missing in it.
+    fn complete(&self, mut answer: MutableMessage, message: &Inbound<'_>) -> MutableMessage {
+        let successful = answer.raw("error").is_none();
+        let reply = Reply {
+            successful,
+            ..self.deleted(message)
+        };
+        for (name, value) in MutableMessage::of(&reply).fields() {
+            let is_wanted = answer.raw(name).is_none() && (name != "error" || !successful);
+            if is_wanted {
+                answer.set_raw(name.to_owned(), value.to_owned());
+            }
+        }
+        answer
+    }
+}
