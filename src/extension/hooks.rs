@@ -32,6 +32,21 @@ pub trait Extension: Send + Sync + 'static {
     }
 }
 
+/// One that the application keeps a hand on, or that several sessions share.
+impl<E: Extension> Extension for Arc<E> {
+    fn incoming(
+        &self,
+        message: &mut MutableMessage,
+        context: IncomingContext<'_>,
+    ) -> impl Future<Output = Incoming> + Send {
+        E::incoming(self, message, context)
+    }
+
+    fn outgoing(&self, message: &mut MutableMessage, context: OutgoingContext<'_>) -> Fate {
+        E::outgoing(self, message, context)
+    }
+}
+
 /// What becomes of a message on its way out, or of one that is published.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[must_use]
