@@ -56,7 +56,7 @@ class Raw {
   }
 }
 
-for (const name of ["hyper", "axum", "chat", "remote_call", "acknowledged", "../example-tonic"]) {
+for (const name of ["hyper", "axum", "chat", "remote_call", "acknowledged", "extensions", "../example-tonic"]) {
   withExample(`${name}: prints its URL, serves Bayeux at /cometd, and lets a held poll go when it is stopped`, name, async (example) => {
     const client = new Raw(example);
     await client.handshake();
