@@ -43,7 +43,7 @@ use std::{env, error::Error, net::Ipv4Addr, time::Duration};
 use axum::{Router, routing::get};
 use tokio::net::TcpListener;
 use tower_bayeux::{
-    BayeuxLayer, BayeuxServer, MutableMessage,
+    BayeuxLayer, BayeuxServer, MutableMessage, ServerSession,
     call::Data,
     extension::{
         Activity, Binary, BinaryData, Extension, Fate, Incoming, IncomingContext, OutgoingContext, Timestamp, Timesync,
@@ -96,12 +96,14 @@ impl Extension for Languages {
 
     fn outgoing(&self, message: &mut MutableMessage, context: OutgoingContext<'_>) -> Fate {
         // The reply to a handshake is the first that the new session gets.
-        let spoken = context.incoming().and_then(|incoming| incoming.ext("language").ok().flatten());
+        let spoken = context
+            .incoming()
+            .and_then(|incoming| incoming.ext("language").ok().flatten());
         if let (Some(session), Some(language)) = (context.session(), spoken) {
             session.insert_attribute(Language(language));
         }
         // What somebody has published, on its way to all subscribers.
-        if let Some(language) = context.sender().and_then(|sender| sender.attribute::<Language>()) {
+        if let Some(language) = context.sender().and_then(ServerSession::attribute::<Language>) {
             let _ = message.set_field("language", &language.0);
         }
         Fate::Pass

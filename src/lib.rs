@@ -38,8 +38,8 @@
 //! | [`BayeuxServer`], [`BayeuxBuilder`], [`Config`] | the application's handle, and what can be configured |
 //! | [`ServerSession`], [`Event`], [`Subscription`], [`Message`] | sessions, what happens to them, what is published |
 //! | [`call`] | services: async functions that clients call |
+//! | [`extension`], [`listener`] | code that sees messages, and may change, answer or delete them |
 //! | [`SecurityPolicy`], [`Authorizer`], [`Grant`] | who may do what |
-//! | [`call`] | async functions that clients call |
 //! | [`Reason`], [`Stats`], [`AnswerInfo`] | why things ended, how many, how long |
 //! | [`guide::protocol`] | what exactly goes over the wire |
 //! | [`guide::conformance`] | CometD 8.0 and clients in the field, row by row |

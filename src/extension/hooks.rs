@@ -6,7 +6,7 @@ use http::request::Parts;
 
 use crate::{protocol::MutableMessage, session::ServerSession};
 
-/// Sees every message on its way in and out. Both methods let everything pass by default; see [the module](self) for when
+/// Sees every message on its way in and out. Both methods let everything pass by default; see [the module](crate::extension) for when
 /// each is called.
 pub trait Extension: Send + Sync + 'static {
     /// A message from a client, before anything else looks at it: whatever is changed here counts as if the client had

@@ -21,7 +21,7 @@ use crate::{
     sync::{read, write},
 };
 
-/// Sees what is published on a channel or pattern. Any closure of this shape is one; see [the module](self).
+/// Sees what is published on a channel or pattern. Any closure of this shape is one; see [the module](crate::listener).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no message listener",
     note = "a closure must name its arguments' types: `|message: &mut MutableMessage, context: &MessageContext<'_>| Fate::Pass`"

@@ -35,7 +35,7 @@ pub struct Stats {
     /// Messages whose answer was dropped unsent, too late to go back: the session had ended, or a newer answer had
     /// overtaken it.
     pub lost_messages: u64,
-    /// Messages that never left a queue, by reason.
+    /// Messages that never went out, by reason.
     pub dropped_messages: ReasonCounts,
     /// Sessions that ended, by reason.
     pub sessions_removed: ReasonCounts,
