@@ -100,9 +100,7 @@ impl Exchange<'_> {
         if !self.cookie_permits(&session) {
             return Err(self.wrong_cookie(message));
         }
-        if session.is_open() {
-            session.touch();
-        }
+        session.touch();
         Ok(session)
     }
 

@@ -19,6 +19,7 @@ pub(crate) use exchange::{BrowserCookies, Exchange};
 use crate::{
     Reason,
     protocol::{BayeuxError, BrowserId, Denied, Ext, Inbound, Reply, normalise},
+    session::Batch,
 };
 use exchange::{unknown, unknown_session_advice};
 
@@ -64,6 +65,7 @@ pub(crate) async fn dispatch(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) 
         dispatched.push(&reply);
         return dispatched;
     }
+    let _batch = exchange.batch(messages);
     for message in messages {
         match exchange.process(message).await {
             Outcome::Reply(reply) => dispatched.push(&reply),
@@ -113,6 +115,16 @@ async fn pay_for(deliveries: usize) {
 }
 
 impl Exchange<'_> {
+    /// Keeps what the first message of several publishes from waking its publisher's held connect before the others are
+    /// processed.
+    fn batch(&self, messages: &[Inbound<'_>]) -> Option<Batch> {
+        let first = messages.first().filter(|_| messages.len() > 1)?;
+        if first.channel().is_ok_and(|channel| channel == CONNECT) {
+            return None;
+        }
+        self.find(first).ok().map(Batch::begin)
+    }
+
     async fn process<'m>(&self, message: &Inbound<'m>) -> Outcome<'m> {
         let channel = match message.channel() {
             Ok(channel) => channel,

@@ -17,7 +17,7 @@ use crate::{
     policy::Rules,
     protocol::{ChannelName, ClientId},
     session::{
-        Delivery, Host, Hub, Origin, QueueLimits, ServerSession, Session, SessionTable, SubscriptionMap, Sweeper,
+        Delivery, Host, Hub, Origin, QueueLimits, ServerSession, Session, SessionTable, SubscriptionMap, Sweeper, Times,
     },
 };
 
@@ -51,8 +51,7 @@ impl State {
             hub: Arc::new(Hub::new(
                 limits,
                 config.max_held_per_browser,
-                config.interval,
-                config.max_interval,
+                Times::new(config.timeout, config.interval, config.max_interval),
                 this.clone() as Weak<dyn Host>,
             )),
             config,

@@ -5,11 +5,12 @@ use std::{
     fmt,
     hash::{Hash, Hasher},
     sync::Arc,
+    time::Duration,
 };
 
 use serde::Serialize;
 
-use super::{Delivery, Session, record::Refused};
+use super::{Batch, Delivery, Session, record::Refused};
 use crate::{
     Reason,
     protocol::{ChannelName, ClientId, Frame, InvalidChannel, normalise},
@@ -79,6 +80,65 @@ impl ServerSession {
     /// `reconnect: none`: at once if a connect is held, otherwise in reply to the next one.
     pub fn disconnect(&self) {
         self.0.hub.remove(&self.0, Reason::ServerDisconnect);
+    }
+
+    /// Runs `body`, and lets what is delivered to the session meanwhile, by whomever, leave in one answer: a held connect
+    /// is woken at the end of the outermost batch, also if `body` panics. A connect whose time is over is answered all the
+    /// same.
+    ///
+    /// ```
+    /// # use tower_bayeux::{DeliverError, ServerSession};
+    /// # fn example(session: &ServerSession) -> Result<(), DeliverError> {
+    /// session.batch(|| {
+    ///     session.deliver("/portfolio/cash", &1000)?;
+    ///     session.deliver("/portfolio/shares", &[3, 5])
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn batch<R>(&self, body: impl FnOnce() -> R) -> R {
+        let _batch = Batch::begin(Arc::clone(&self.0));
+        body()
+    }
+
+    /// Sets for how long connects of this session are held, from the next one on; `None` for the server's
+    /// [`timeout`](crate::Config::timeout).
+    pub fn set_timeout(&self, timeout: Option<Duration>) {
+        self.0.set_times(|times| times.timeout = timeout);
+    }
+
+    /// The session's own timeout, if one was set.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        self.0.own_times().timeout
+    }
+
+    /// Sets the pause that this client is told to make between connects, from the next reply on; `None` for the server's
+    /// [`interval`](crate::Config::interval).
+    pub fn set_interval(&self, interval: Option<Duration>) {
+        self.0.set_times(|times| times.interval = interval);
+    }
+
+    /// The session's own interval, if one was set.
+    #[must_use]
+    pub fn interval(&self) -> Option<Duration> {
+        self.0.own_times().interval
+    }
+
+    /// Sets how long this client may stay away beyond its interval before the session expires, at least 0.1 s; `None`
+    /// for the server's [`max_interval`](crate::Config::max_interval). A longer time holds at once, a shorter one from the
+    /// end of the next connect on.
+    ///
+    /// Who has had enough of it is seen in time by whoever looks for the session, and told by events when expired
+    /// sessions are looked for, every second at least.
+    pub fn set_max_interval(&self, max_interval: Option<Duration>) {
+        self.0.set_times(|times| times.max_interval = max_interval);
+    }
+
+    /// The session's own maximum, if one was set.
+    #[must_use]
+    pub fn max_interval(&self) -> Option<Duration> {
+        self.0.own_times().max_interval
     }
 
     /// What the session has subscribed to, in no particular order. After its end: what it had subscribed to.

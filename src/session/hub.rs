@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{QueueLimits, Session, browsers::Browsers, counters::Counters};
+use super::{QueueLimits, Session, Times, browsers::Browsers, counters::Counters};
 use crate::{Reason, protocol::ClientId};
 
 /// The floor above, as sessions see it.
@@ -25,16 +25,11 @@ pub(crate) trait Host: Send + Sync {
     fn sweep(&self, shard: usize);
 }
 
-/// A session that could not outlive its own handshake would send its client into an endless loop.
-const SHORTEST_LIFE: Duration = Duration::from_millis(100);
-
 /// Limits, counters, the clock and the way up, shared by all sessions.
 pub(crate) struct Hub {
     pub(crate) limits: QueueLimits,
-    /// The pause that clients are told to make between connects.
-    pub(crate) interval: Duration,
-    /// How long a client may stay away beyond that pause.
-    pub(crate) max_interval: Duration,
+    /// The times of a session that has none of its own.
+    pub(crate) times: Times,
     pub(crate) counters: Counters,
     pub(crate) host: Weak<dyn Host>,
     pub(super) browsers: Browsers,
@@ -43,18 +38,11 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    pub(crate) fn new(
-        limits: QueueLimits,
-        held_per_browser: usize,
-        interval: Duration,
-        max_interval: Duration,
-        host: Weak<dyn Host>,
-    ) -> Self {
+    pub(crate) fn new(limits: QueueLimits, held_per_browser: usize, times: Times, host: Weak<dyn Host>) -> Self {
         Self {
             browsers: Browsers::new(held_per_browser),
             limits,
-            interval,
-            max_interval: max_interval.max(SHORTEST_LIFE),
+            times,
             counters: Counters::default(),
             host,
             draining: AtomicBool::new(false),

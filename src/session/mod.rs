@@ -7,6 +7,7 @@
 
 mod acks;
 mod attributes;
+mod batch;
 mod browsers;
 mod connect;
 mod counters;
@@ -18,11 +19,13 @@ mod lease;
 mod queue;
 mod record;
 mod table;
+mod times;
 
 pub use counters::{ReasonCounts, Stats};
 pub use handle::{DeliverError, ServerSession};
 pub use queue::OverflowPolicy;
 
+pub(crate) use batch::Batch;
 pub(crate) use browsers::BrowserSlot;
 pub(crate) use connect::{Connect, Held, Taken};
 pub(crate) use delivery::Delivery;
@@ -32,3 +35,4 @@ pub(crate) use lease::Lease;
 pub(crate) use queue::QueueLimits;
 pub(crate) use record::{Origin, Session, SubscriptionMap};
 pub(crate) use table::SessionTable;
+pub(crate) use times::Times;

@@ -17,6 +17,7 @@ use super::{
     acks::Acks,
     attributes::Attributes,
     queue::{Pushed, Queue},
+    times::{OwnTimes, Times},
 };
 use crate::{
     Reason,
@@ -44,7 +45,7 @@ pub(crate) struct Session {
     /// Whether the client ever sent the cookie back.
     bound: AtomicBool,
     /// When the session expires, in the hub's milliseconds; `NEVER` while a connect is in progress.
-    deadline: AtomicU64,
+    pub(super) deadline: AtomicU64,
     subscriptions: Mutex<SubscriptionMap>,
     state: Mutex<State>,
     pub(super) attributes: Attributes,
@@ -74,6 +75,15 @@ pub(super) struct State {
     pub(super) acks: Option<Box<Acks>>,
     /// The `id`s of the latest publishes, if they are to be remembered.
     published: Option<Box<Published>>,
+    /// How many batches are open.
+    pub(super) batches: u32,
+    pub(super) rare: Option<Box<Rare>>,
+}
+
+/// What few sessions have, so that the others do not pay for it.
+#[derive(Debug, Default)]
+pub(super) struct Rare {
+    pub(super) times: OwnTimes,
 }
 
 /// The `id`s of the latest publishes, oldest first.
@@ -91,7 +101,7 @@ pub(crate) enum Refused {
 
 impl Session {
     pub(crate) fn new(id: ClientId, origin: Option<Origin>, hub: Arc<Hub>) -> Arc<Self> {
-        let deadline = hub.deadline(hub.interval.saturating_add(hub.max_interval));
+        let deadline = hub.deadline(hub.times.life(hub.times.interval));
         Arc::new(Self {
             id,
             browser: origin.map(|origin| origin.browser),
@@ -132,10 +142,13 @@ impl Session {
         lock(&self.subscriptions)
     }
 
-    /// A sign of life: at least `max_interval` from now.
+    /// A sign of life: at least `max_interval` from now, unless the session has ended.
     pub(crate) fn touch(&self) {
-        self.deadline
-            .fetch_max(self.hub.deadline(self.hub.max_interval), Relaxed);
+        let state = self.state();
+        if state.closed.is_none() {
+            let deadline = self.hub.deadline(self.times_in(&state).max_interval);
+            self.deadline.fetch_max(deadline, Relaxed);
+        }
     }
 
     /// Takes the deadline away while a connect is in progress.
@@ -143,9 +156,10 @@ impl Session {
         self.deadline.store(NEVER, Relaxed);
     }
 
-    /// Sets the deadline anew when a connect has ended; called under the state lock, after a check of the generation.
-    pub(super) fn arm_expiry(&self, interval: Duration) {
-        let deadline = self.hub.deadline(interval.saturating_add(self.hub.max_interval));
+    /// Sets the deadline anew when a connect of a client that pauses for `interval` has ended; called under the state
+    /// lock, after a check of the generation.
+    pub(super) fn arm_expiry(&self, times: &Times, interval: Duration) {
+        let deadline = self.hub.deadline(times.life(interval));
         self.deadline.store(deadline, Relaxed);
     }
 
@@ -169,7 +183,9 @@ impl Session {
                     self.hub.counters.dropped.add(Reason::OldestDropped, evicted);
                 }
                 delivery.queued(1 - signed(evicted), size - signed(evicted_bytes));
-                if let Some(waker) = state.waker.take() {
+                if state.batches == 0
+                    && let Some(waker) = state.waker.take()
+                {
                     delivery.wake(waker);
                 }
                 Ok(())
@@ -267,6 +283,11 @@ impl Session {
 }
 
 impl State {
+    /// Whether there is something that a held connect is to be answered for.
+    pub(super) fn is_due(&self) -> bool {
+        !self.queue.is_empty() && self.batches == 0
+    }
+
     pub(super) fn owes_farewell(&self) -> bool {
         self.closed == Some(Reason::ServerDisconnect) && !self.queue.is_empty()
     }
