@@ -36,6 +36,7 @@
 //! |---|---|
 //! | [`BayeuxLayer`], [`BayeuxService`], [`Paths`] | the tower face: which requests are ours |
 //! | [`BayeuxServer`], [`BayeuxBuilder`], [`Config`] | the application's handle, and what can be configured |
+//! | [`ServerChannel`], [`ChannelSettings`], [`Publication`] | channels and how messages go out |
 //! | [`ServerSession`], [`Event`], [`Subscription`], [`Message`] | sessions, what happens to them, what is published |
 //! | [`call`] | services: async functions that clients call |
 //! | [`SecurityPolicy`], [`Authorizer`], [`Grant`] | who may do what |
@@ -98,6 +99,7 @@ pub mod guide {
 #[doc = include_str!("../README.md")]
 mod readme {}
 
+mod attributes;
 pub mod call;
 mod channel;
 mod dispatch;
@@ -116,15 +118,16 @@ mod transport;
 
 pub use cookie;
 
-pub use channel::{DataError, Message, Subscription};
+pub use channel::{ChannelSettings, DataError, Message, Subscription};
 pub use event::{CustomEvent, Event, EventStream};
 pub use layer::BayeuxLayer;
 pub use policy::{Authorization, Authorizer, Grant, Operation, PolicyRequest, SecurityPolicy, Verdict};
 pub use protocol::{
-    Advice, BayeuxError, ChannelName, ClientId, ErrorTexts, InvalidChannel, InvalidClientId, Reconnect,
+    Advice, BayeuxError, ChannelName, ClientId, ErrorTexts, InvalidChannel, InvalidClientId, Publication, PublishError,
+    Reconnect,
 };
 pub use reason::Reason;
-pub use server::{BayeuxBuilder, BayeuxServer, BrowserBinding, BrowserCookie, Config, PublishError, SubscribeError};
+pub use server::{BayeuxBuilder, BayeuxServer, BrowserBinding, BrowserCookie, Config, ServerChannel, SubscribeError};
 pub use service::{BayeuxService, EmptyBody, EndpointPaths, NotFound, Paths, ResponseFuture};
 pub use session::{DeliverError, OverflowPolicy, ReasonCounts, ServerSession, Stats};
 pub use transport::{AnswerInfo, Outcome, ResponseBody, Transport};

@@ -5,7 +5,10 @@ use std::fmt;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
-use crate::{protocol::Frame, session::ServerSession};
+use crate::{
+    protocol::{Frame, Publication},
+    session::ServerSession,
+};
 
 /// A published message, as a server-side [`Subscription`](super::Subscription) yields it. Cheap to clone.
 ///
@@ -16,6 +19,8 @@ pub struct Message {
     sender: Option<ServerSession>,
     /// Looked at once per subscriber, so kept.
     is_service: bool,
+    /// Whether its publisher says that it may wait.
+    lazy: bool,
 }
 
 impl Message {
@@ -24,9 +29,18 @@ impl Message {
             frame,
             sender,
             is_service: false,
+            lazy: false,
         };
         message.is_service = message.channel().starts_with("/service/");
         message
+    }
+
+    /// What the application sends.
+    pub(crate) fn from_application(publication: Publication) -> Self {
+        Self {
+            lazy: publication.lazy,
+            ..Self::new(publication.frame, None)
+        }
     }
 
     /// The channel that the message was published on, without a trailing slash.
@@ -59,6 +73,10 @@ impl Message {
 
     pub(crate) const fn json(&self) -> &Bytes {
         self.frame.json()
+    }
+
+    pub(crate) const fn is_lazy(&self) -> bool {
+        self.lazy
     }
 
     pub(crate) const fn is_service(&self) -> bool {

@@ -74,7 +74,7 @@ impl Exchange<'_> {
         if self.state.rules.allow_everything() {
             return Ok(());
         }
-        if !self.state.channels.contains(channel) {
+        if !self.state.channel_exists(channel) {
             let _granted = self
                 .ask(Operation::Create, create_error, session, channel, message)
                 .await?;

@@ -10,6 +10,7 @@ mod error;
 mod frame;
 mod message;
 mod parse;
+mod publication;
 mod reply;
 mod surrogates;
 
@@ -17,6 +18,7 @@ pub use advice::{Advice, Reconnect};
 pub use channel_name::{ChannelName, InvalidChannel};
 pub use client_id::{ClientId, InvalidClientId};
 pub use error::{BayeuxError, ErrorTexts};
+pub use publication::{Publication, PublishError};
 
 pub(crate) use channel_name::{normalise, prefixes};
 pub(crate) use client_id::BrowserId;

@@ -75,6 +75,21 @@ impl BayeuxBuilder {
         self
     }
 
+    /// How long a [lazy](crate::Publication::lazy) message waits at most for others to leave with, unless its channel's
+    /// [settings](crate::ChannelSettings::lazy_timeout) say otherwise. Default 5 s; with zero no message is lazy.
+    pub const fn max_lazy_timeout(mut self, timeout: Duration) -> Self {
+        self.config.max_lazy_timeout = timeout;
+        self
+    }
+
+    /// Whether a client that has subscribed to a channel gets what it publishes there itself. Default yes. It can be
+    /// switched off for a [channel](crate::ChannelSettings::broadcast_to_publisher) or a
+    /// [session](crate::ServerSession::set_broadcast_to_publisher) alone, too.
+    pub const fn broadcast_to_publisher(mut self, broadcast: bool) -> Self {
+        self.config.broadcast_to_publisher = broadcast;
+        self
+    }
+
     /// The most messages that wait for one session. Default 4096.
     pub const fn max_queue_messages(mut self, messages: usize) -> Self {
         self.config.max_queue_messages = messages;

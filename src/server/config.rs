@@ -17,6 +17,10 @@ pub struct Config {
     pub interval: Duration,
     /// How long a client may stay away beyond `interval` before its session expires. Default 30 s.
     pub max_interval: Duration,
+    /// How long a lazy message waits at most. Default 5 s.
+    pub max_lazy_timeout: Duration,
+    /// Whether clients get what they publish themselves, where they have subscribed. Default yes.
+    pub broadcast_to_publisher: bool,
     /// The most messages that wait for one session. Default 4096.
     pub max_queue_messages: usize,
     /// The most bytes that wait for one session. One message always fits. Default 8 MiB.
@@ -67,6 +71,8 @@ impl Default for Config {
             timeout: Duration::from_secs(30),
             interval: Duration::ZERO,
             max_interval: Duration::from_secs(30),
+            max_lazy_timeout: Duration::from_secs(5),
+            broadcast_to_publisher: true,
             max_queue_messages: 4096,
             max_queue_bytes: 8 * 1024 * 1024,
             overflow: OverflowPolicy::default(),

@@ -4,13 +4,13 @@ use std::{any::Any, fmt, sync::Arc};
 
 use serde::Serialize;
 
-use super::{BayeuxBuilder, Config, State};
+use super::{BayeuxBuilder, Config, ServerChannel, State};
 use crate::{
     call::{Call, CallError, CallHandler, FromCall},
-    channel::{Message, Subscription},
+    channel::{ChannelSettings, Message, Subscription},
     event::{CustomEvent, Event, EventStream},
     policy::{Authorizer, Rules},
-    protocol::{ChannelName, ClientId, Frame, InvalidChannel, normalise},
+    protocol::{ChannelName, ClientId, InvalidChannel, Publication, PublishError, normalise},
     session::{ServerSession, Stats},
 };
 
@@ -71,13 +71,13 @@ impl BayeuxServer {
     where
         T: Serialize + ?Sized,
     {
-        let channel = normalise(channel.as_ref()).map_err(PublishError::Channel)?;
-        if channel.ends_with('*') || channel.starts_with("/meta/") {
-            return Err(PublishError::Channel(InvalidChannel::NotAllowedHere));
-        }
-        let frame = Frame::new(channel, data).map_err(|source| PublishError::Serialize(source.into()))?;
-        self.0.publish(&Message::new(frame, None));
+        self.send(Publication::new(channel, data)?);
         Ok(())
+    }
+
+    /// Publishes a message, as [`publish`](Self::publish) does, with what else it says.
+    pub fn send(&self, publication: Publication) {
+        self.0.publish(&Message::from_application(publication));
     }
 
     /// The live session of this id.
@@ -104,23 +104,50 @@ impl BayeuxServer {
         usize::try_from(self.stats().sessions).unwrap_or(usize::MAX)
     }
 
-    /// All names and patterns that somebody has subscribed to, in no particular order.
-    #[must_use]
-    pub fn channels(&self) -> Vec<ChannelName> {
-        self.0.channels.names()
+    /// A handle on a channel or pattern, whether or not it exists.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidChannel`]: `name` is not valid, or is a `/meta` channel.
+    pub fn channel(&self, name: impl AsRef<str>) -> Result<ServerChannel, InvalidChannel> {
+        let name = ChannelName::parse(name.as_ref())?;
+        if name.is_meta() {
+            return Err(InvalidChannel::NotAllowedHere);
+        }
+        Ok(ServerChannel::new(self.clone(), name))
     }
 
-    /// How many names and patterns somebody has subscribed to.
+    /// Replaces the settings of a channel or pattern, and so makes a channel that is to be persistent: in one step, so
+    /// that nobody finds it half configured. See [`ServerChannel`] for how long they stay.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidChannel`]: `name` is not valid, or is a `/meta` channel.
+    pub fn configure(&self, name: impl AsRef<str>, settings: ChannelSettings) -> Result<ServerChannel, InvalidChannel> {
+        let channel = self.channel(name)?;
+        channel.configure(settings);
+        Ok(channel)
+    }
+
+    /// All names and patterns that somebody has subscribed to or that are persistent, in no particular order.
+    #[must_use]
+    pub fn channels(&self) -> Vec<ChannelName> {
+        let mut names = self.0.channels.names();
+        names.extend(self.0.deserted_channels());
+        names
+    }
+
+    /// How many names and patterns somebody has subscribed to or are persistent.
     #[must_use]
     pub fn channel_count(&self) -> usize {
-        self.0.channels.len()
+        self.0.channels.len() + self.0.deserted_channels().len()
     }
 
     /// How many sessions have subscribed to exactly this name or pattern; those that reach it by another pattern do not
     /// count.
     #[must_use]
     pub fn subscriber_count(&self, channel: impl AsRef<str>) -> usize {
-        ChannelName::parse(channel.as_ref()).map_or(0, |channel| self.0.channels.session_count(&channel))
+        normalise(channel.as_ref()).map_or(0, |channel| self.0.channels.session_count(channel))
     }
 
     /// A stream of what happens from now on: sessions come and go, subscribe and unsubscribe, and
@@ -255,34 +282,6 @@ impl fmt::Debug for BayeuxServer {
             .field("config", &self.0.config)
             .field("stats", &self.stats())
             .finish()
-    }
-}
-
-/// Why a message could not be published.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum PublishError {
-    /// The channel is not valid, a pattern, or a `/meta` channel.
-    Channel(InvalidChannel),
-    /// The data could not be written as JSON.
-    Serialize(Box<dyn std::error::Error + Send + Sync>),
-}
-
-impl fmt::Display for PublishError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Channel(_) => "not a channel to publish on",
-            Self::Serialize(_) => "the data can't be written as JSON",
-        })
-    }
-}
-
-impl std::error::Error for PublishError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(match self {
-            Self::Channel(source) => source,
-            Self::Serialize(source) => &**source,
-        })
     }
 }
 

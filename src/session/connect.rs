@@ -51,6 +51,9 @@ impl Connect {
         if let (Some(acks), Some(batch)) = (state.acks.as_mut(), acknowledged) {
             let again = acks.acknowledge(batch);
             session.hub.counters.queued(signed(again.len()), signed(again.bytes()));
+            if !again.is_empty() {
+                state.hurry();
+            }
             state.queue.give_back(again);
         }
         state.generation += 1;
@@ -186,24 +189,27 @@ impl Future for Held {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Taken> {
         let this = self.project();
         let connect = this.connect;
-        let Some(timeout) = this.timeout.as_pin_mut() else {
+        let Some(mut timeout) = this.timeout.as_pin_mut() else {
             return Poll::Ready(connect.answer_now());
         };
         let session = Arc::clone(&connect.session);
         // A waker's own clone and drop may run anything, so never under the lock.
         let waker = cx.waker().clone();
-        let replaced = {
+        let (replaced, lazy_until) = {
             let mut state = session.state();
             if let Some(reason) = connect.release_reason(&state) {
                 return Poll::Ready(connect.finish(&mut state, reason));
             }
-            state.waker.replace(waker)
+            (state.waker.replace(waker), state.lazy_until())
         };
         drop(replaced);
+        if let Some(until) = lazy_until.filter(|until| *until < timeout.deadline()) {
+            timeout.as_mut().reset(until);
+        }
         connect.start_hold();
         ready!(timeout.poll(cx));
         let mut state = session.state();
-        // A batch that is still open does not hold back what a connect could take along.
+        // Lazy messages whose time has come, or a batch that is still open: the connect takes along what there is.
         let otherwise = if state.queue.is_empty() {
             Reason::Timeout
         } else {

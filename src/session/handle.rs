@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{Batch, Delivery, Session, record::Refused};
 use crate::{
     Reason,
-    protocol::{ChannelName, ClientId, Frame, InvalidChannel, normalise},
+    protocol::{ChannelName, ClientId, InvalidChannel, Publication, PublishError},
 };
 
 /// A session, as the application sees it: deliver to it, end it, attach values to it. Cheap to clone.
@@ -38,6 +38,10 @@ impl ServerSession {
         Self(session)
     }
 
+    pub(crate) const fn record(&self) -> &Arc<Session> {
+        &self.0
+    }
+
     /// The session's `clientId`.
     #[must_use]
     pub fn id(&self) -> &ClientId {
@@ -59,16 +63,22 @@ impl ServerSession {
     where
         T: Serialize + ?Sized,
     {
-        let channel = normalise(channel.as_ref()).map_err(DeliverError::Channel)?;
-        if channel.ends_with('*') || channel.starts_with("/meta/") {
-            return Err(DeliverError::Channel(InvalidChannel::NotAllowedHere));
-        }
-        let frame = Frame::new(channel, data).map_err(|source| DeliverError::Serialize(source.into()))?;
+        self.send(Publication::new(channel, data)?)
+    }
+
+    /// Sends a message to this session alone, as [`deliver`](Self::deliver) does, with what else it says. Settings of its
+    /// channel do not matter: it is lazy if it says so itself.
+    ///
+    /// # Errors
+    ///
+    /// [`DeliverError`]: a session that has ended, a full queue.
+    pub fn send(&self, publication: Publication) -> Result<(), DeliverError> {
         if self.0.hub.host.strong_count() == 0 {
             return Err(DeliverError::SessionGone(Reason::Shutdown));
         }
-        let mut delivery = Delivery::new(&self.0.hub);
-        let offered = self.0.offer(frame.json(), &mut delivery);
+        let lazy = publication.lazy.then_some(self.0.hub.max_lazy_timeout);
+        let mut delivery = Delivery::new(&self.0.hub).lazily(lazy);
+        let offered = self.0.offer(publication.frame.json(), &mut delivery);
         delivery.flush();
         offered.map_err(|refused| match refused {
             Refused::Closed(reason) => DeliverError::SessionGone(reason),
@@ -141,6 +151,18 @@ impl ServerSession {
         self.0.own_times().max_interval
     }
 
+    /// Sets whether the session gets what it publishes itself, where it has subscribed. Default yes. It does not where
+    /// this is off for the server, the channel or the session.
+    pub fn set_broadcast_to_publisher(&self, broadcast: bool) {
+        self.0.set_hears_itself(broadcast);
+    }
+
+    /// Whether the session, for its part, gets what it publishes itself.
+    #[must_use]
+    pub fn broadcast_to_publisher(&self) -> bool {
+        self.0.hears_itself()
+    }
+
     /// What the session has subscribed to, in no particular order. After its end: what it had subscribed to.
     #[must_use]
     pub fn subscriptions(&self) -> Vec<ChannelName> {
@@ -207,6 +229,15 @@ pub enum DeliverError {
     /// The session's queue is full: the message was dropped ([`Reason::NewestDropped`]), or the session was ended
     /// ([`Reason::QueueOverflow`]).
     QueueFull(Reason),
+}
+
+impl From<PublishError> for DeliverError {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Channel(source) => Self::Channel(source),
+            PublishError::Serialize(source) => Self::Serialize(source),
+        }
+    }
 }
 
 impl fmt::Display for DeliverError {

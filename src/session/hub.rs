@@ -30,6 +30,8 @@ pub(crate) struct Hub {
     pub(crate) limits: QueueLimits,
     /// The times of a session that has none of its own.
     pub(crate) times: Times,
+    /// How long lazy messages wait at most.
+    pub(crate) max_lazy_timeout: Duration,
     pub(crate) counters: Counters,
     pub(crate) host: Weak<dyn Host>,
     pub(super) browsers: Browsers,
@@ -38,11 +40,18 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    pub(crate) fn new(limits: QueueLimits, held_per_browser: usize, times: Times, host: Weak<dyn Host>) -> Self {
+    pub(crate) fn new(
+        limits: QueueLimits,
+        held_per_browser: usize,
+        times: Times,
+        max_lazy_timeout: Duration,
+        host: Weak<dyn Host>,
+    ) -> Self {
         Self {
             browsers: Browsers::new(held_per_browser),
             limits,
             times,
+            max_lazy_timeout,
             counters: Counters::default(),
             host,
             draining: AtomicBool::new(false),

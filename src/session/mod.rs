@@ -6,7 +6,6 @@
 //! connect; the innermost lock of all) and `attributes`. No user code and no waker runs under any of them.
 
 mod acks;
-mod attributes;
 mod batch;
 mod browsers;
 mod connect;
@@ -15,6 +14,7 @@ mod delivery;
 mod expiry;
 mod handle;
 mod hub;
+mod lazy;
 mod lease;
 mod queue;
 mod record;

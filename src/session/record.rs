@@ -11,16 +11,17 @@ use std::{
 };
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::{
     Delivery, Hub,
     acks::Acks,
-    attributes::Attributes,
     queue::{Pushed, Queue},
     times::{OwnTimes, Times},
 };
 use crate::{
     Reason,
+    attributes::Attributes,
     protocol::{BrowserId, ChannelName, ClientId, FAREWELL},
     sync::{lock, wake},
 };
@@ -44,6 +45,8 @@ pub(crate) struct Session {
     browser: Option<BrowserId>,
     /// Whether the client ever sent the cookie back.
     bound: AtomicBool,
+    /// Whether the session does not get what it publishes itself.
+    hears_others_only: AtomicBool,
     /// When the session expires, in the hub's milliseconds; `NEVER` while a connect is in progress.
     pub(super) deadline: AtomicU64,
     subscriptions: Mutex<SubscriptionMap>,
@@ -84,6 +87,8 @@ pub(super) struct State {
 #[derive(Debug, Default)]
 pub(super) struct Rare {
     pub(super) times: OwnTimes,
+    /// Until when the queue may stay where it is, if all in it is lazy.
+    pub(super) lazy_until: Option<Instant>,
 }
 
 /// The `id`s of the latest publishes, oldest first.
@@ -106,6 +111,7 @@ impl Session {
             id,
             browser: origin.map(|origin| origin.browser),
             bound: AtomicBool::new(origin.is_some_and(|origin| origin.returned)),
+            hears_others_only: AtomicBool::new(false),
             deadline: AtomicU64::new(deadline),
             subscriptions: Mutex::default(),
             state: Mutex::default(),
@@ -126,6 +132,15 @@ impl Session {
 
     pub(crate) fn bind(&self) {
         self.bound.store(true, Relaxed);
+    }
+
+    /// Whether the session, for its part, gets what it publishes.
+    pub(crate) fn hears_itself(&self) -> bool {
+        !self.hears_others_only.load(Relaxed)
+    }
+
+    pub(super) fn set_hears_itself(&self, hears: bool) {
+        self.hears_others_only.store(!hears, Relaxed);
     }
 
     /// Whether nobody has ended it yet.
@@ -183,7 +198,8 @@ impl Session {
                     self.hub.counters.dropped.add(Reason::OldestDropped, evicted);
                 }
                 delivery.queued(1 - signed(evicted), size - signed(evicted_bytes));
-                if state.batches == 0
+                if state.has_queued(delivery.lazy())
+                    && state.batches == 0
                     && let Some(waker) = state.waker.take()
                 {
                     delivery.wake(waker);
@@ -283,11 +299,6 @@ impl Session {
 }
 
 impl State {
-    /// Whether there is something that a held connect is to be answered for.
-    pub(super) fn is_due(&self) -> bool {
-        !self.queue.is_empty() && self.batches == 0
-    }
-
     pub(super) fn owes_farewell(&self) -> bool {
         self.closed == Some(Reason::ServerDisconnect) && !self.queue.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Values that the application attaches to a session, one per type.
+//! Values that the application attaches to something, one per type.
 
 use std::{
     any::{Any, TypeId},
@@ -10,13 +10,13 @@ use crate::sync::lock;
 
 type Value = Arc<dyn Any + Send + Sync>;
 
-/// One value per type; sessions have few of them, so a list will do. Values are shared, so that no `Clone` or `Drop` of
+/// One value per type; they are few, so a list will do. Values are shared, so that no `Clone` or `Drop` of
 /// the user's runs under the lock.
 #[derive(Debug, Default)]
-pub(super) struct Attributes(Mutex<Vec<Value>>);
+pub(crate) struct Attributes(Mutex<Vec<Value>>);
 
 impl Attributes {
-    pub(super) fn insert<T: Any + Send + Sync>(&self, value: T) -> Option<Arc<T>> {
+    pub(crate) fn insert<T: Any + Send + Sync>(&self, value: T) -> Option<Arc<T>> {
         let value: Value = Arc::new(value);
         let mut values = lock(&self.0);
         let replaced = match values.iter_mut().find(|value| is::<T>(value)) {
@@ -30,12 +30,12 @@ impl Attributes {
         typed(replaced)
     }
 
-    pub(super) fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+    pub(crate) fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
         let found = lock(&self.0).iter().find(|value| is::<T>(value)).cloned();
         typed(found)
     }
 
-    pub(super) fn remove<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+    pub(crate) fn remove<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
         let mut values = lock(&self.0);
         let index = values.iter().position(is::<T>);
         let removed = index.map(|index| values.swap_remove(index));
