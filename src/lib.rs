@@ -129,5 +129,5 @@ pub use protocol::{
 pub use reason::Reason;
 pub use server::{BayeuxBuilder, BayeuxServer, BrowserBinding, BrowserCookie, Config, ServerChannel, SubscribeError};
 pub use service::{BayeuxService, EmptyBody, EndpointPaths, NotFound, Paths, ResponseFuture};
-pub use session::{DeliverError, OverflowPolicy, ReasonCounts, ServerSession, Stats};
+pub use session::{DeliverError, MessageRate, OverflowPolicy, ReasonCounts, ServerSession, Stats};
 pub use transport::{AnswerInfo, Outcome, ResponseBody, Transport};

@@ -1,6 +1,10 @@
 //! What the messages of one request have in common: whose they are, what they may do, and how they fail.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use http::request::Parts;
 
@@ -90,6 +94,17 @@ impl Exchange<'_> {
         } else {
             Err(unknown(message))
         }
+    }
+
+    /// As [`session`](Self::session), if it has not sent too many messages.
+    pub(super) fn sender<'m>(&self, message: &Inbound<'m>) -> Result<Arc<Session>, Denied<'m>> {
+        let session = self.session(message)?;
+        let rate = self.state.config.message_rate;
+        if rate.is_none_or(|rate| session.may_send(rate)) {
+            return Ok(session);
+        }
+        self.state.hub.counters.rate_limited.fetch_add(1, Relaxed);
+        Err(BayeuxError::RateLimited.into())
     }
 
     /// As [`session`](Self::session), or one that has ended and has a farewell to be fetched.

@@ -151,17 +151,17 @@ impl Exchange<'_> {
             publish::publish(self, message, channel, name).await?;
             return Ok(self.succeed(id, channel, None));
         }
-        let session = self.session(message)?;
+        if channel == DISCONNECT {
+            disconnect::disconnect(self, &self.session(message)?);
+            return Ok(self.succeed(id, channel, None));
+        }
+        let session = self.sender(message)?;
         let subscription = match &**channel {
-            SUBSCRIBE => Some(subscribe::subscribe(self, message, &session).await?),
-            UNSUBSCRIBE => Some(unsubscribe::unsubscribe(self, message, &session)?),
-            DISCONNECT => {
-                disconnect::disconnect(self, &session);
-                None
-            }
+            SUBSCRIBE => subscribe::subscribe(self, message, &session).await?,
+            UNSUBSCRIBE => unsubscribe::unsubscribe(self, message, &session)?,
             _ => return Err(Denied::by_policy(BayeuxError::ChannelCreateDenied, channel.clone())),
         };
-        Ok(self.succeed(id, channel, subscription))
+        Ok(self.succeed(id, channel, Some(subscription)))
     }
 
     fn succeed<'m>(

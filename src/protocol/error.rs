@@ -36,6 +36,8 @@ pub enum BayeuxError {
     ChannelCreateDenied,
     /// The message may not be published.
     PublishDenied,
+    /// The session sends too many messages.
+    RateLimited,
 }
 
 /// The `error` texts in replies: CometD's by default, replaceable one by one.
@@ -122,6 +124,7 @@ const fn cometd_text(error: BayeuxError) -> &'static str {
         BayeuxError::UnsubscribeFailed => "403::unsubscribe_failed",
         BayeuxError::ChannelCreateDenied => "403:{reason}:channel_create_denied",
         BayeuxError::PublishDenied => "403:{reason}:publish_denied",
+        BayeuxError::RateLimited => "429::rate_limited",
     }
 }
 

@@ -6,7 +6,7 @@ use super::{BayeuxServer, BrowserBinding, BrowserCookie, Config};
 use crate::{
     policy::{DynPolicy, Rules, SecurityPolicy},
     protocol::ErrorTexts,
-    session::OverflowPolicy,
+    session::{MessageRate, OverflowPolicy},
 };
 
 /// Configures a [`BayeuxServer`]. Every setter names its default; [`Config`] lists them all.
@@ -136,6 +136,16 @@ impl BayeuxBuilder {
     /// The most subscriptions of one session. Default 4096. Further ones fail with `403::subscribe_failed`.
     pub const fn max_subscriptions(mut self, subscriptions: usize) -> Self {
         self.config.max_subscriptions = subscriptions;
+        self
+    }
+
+    /// How many messages a session may send. Default: no limit. What goes beyond it fails with `429::rate_limited`, before
+    /// anybody is asked about it; the session and its other messages live on.
+    ///
+    /// Publishes, subscribes and unsubscribes count. Connects do not, because a client needs one for each answer that it
+    /// gets, and a disconnect never fails. Messages without a session are for a rate limit in front.
+    pub const fn message_rate(mut self, rate: MessageRate) -> Self {
+        self.config.message_rate = Some(rate);
         self
     }
 

@@ -4,7 +4,10 @@ use std::{borrow::Cow, time::Duration};
 
 use cookie::SameSite;
 
-use crate::{protocol::ErrorTexts, session::OverflowPolicy};
+use crate::{
+    protocol::ErrorTexts,
+    session::{MessageRate, OverflowPolicy},
+};
 
 /// Everything that can be configured, with its default. Made by [`BayeuxServer::builder`](crate::BayeuxServer::builder),
 /// read by [`BayeuxServer::config`](crate::BayeuxServer::config).
@@ -37,6 +40,8 @@ pub struct Config {
     pub max_sessions: usize,
     /// The most subscriptions of one session. Default 4096.
     pub max_subscriptions: usize,
+    /// How many messages a session may send. Default: no limit.
+    pub message_rate: Option<MessageRate>,
     /// The cookie that binds sessions to a browser.
     pub browser_cookie: BrowserCookie,
     /// How strictly it does. Default: from its first return on.
@@ -81,6 +86,7 @@ impl Default for Config {
             max_batch: 4096,
             max_sessions: 1_000_000,
             max_subscriptions: 4096,
+            message_rate: None,
             browser_cookie: BrowserCookie::default(),
             browser_binding: BrowserBinding::default(),
             error_texts: ErrorTexts::default(),

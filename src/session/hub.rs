@@ -64,6 +64,11 @@ impl Hub {
         millis(Instant::now().saturating_duration_since(self.epoch))
     }
 
+    pub(super) fn now_in_nanos(&self) -> u64 {
+        let age = Instant::now().saturating_duration_since(self.epoch);
+        u64::try_from(age.as_nanos()).unwrap_or(u64::MAX)
+    }
+
     /// The moment `after` from now, as [`now`](Self::now) will tell it.
     pub(crate) fn deadline(&self, after: Duration) -> u64 {
         // The last value is kept for "no deadline".

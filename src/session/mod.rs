@@ -17,6 +17,7 @@ mod hub;
 mod lazy;
 mod lease;
 mod queue;
+mod rate;
 mod record;
 mod table;
 mod times;
@@ -24,6 +25,7 @@ mod times;
 pub use counters::{ReasonCounts, Stats};
 pub use handle::{DeliverError, ServerSession};
 pub use queue::OverflowPolicy;
+pub use rate::MessageRate;
 
 pub(crate) use batch::Batch;
 pub(crate) use browsers::BrowserSlot;

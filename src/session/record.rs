@@ -17,6 +17,7 @@ use super::{
     Delivery, Hub,
     acks::Acks,
     queue::{Pushed, Queue},
+    rate::{Bucket, MessageRate},
     times::{OwnTimes, Times},
 };
 use crate::{
@@ -52,6 +53,8 @@ pub(crate) struct Session {
     subscriptions: Mutex<SubscriptionMap>,
     state: Mutex<State>,
     pub(super) attributes: Attributes,
+    /// What is left of the messages that the client may send, where they are limited.
+    bucket: Bucket,
 }
 
 /// A session's subscriptions, each with its number in the channel's subscriber list. `closed` stops late comers; the
@@ -116,6 +119,7 @@ impl Session {
             subscriptions: Mutex::default(),
             state: Mutex::default(),
             attributes: Attributes::default(),
+            bucket: Bucket::default(),
             hub,
         })
     }
@@ -141,6 +145,11 @@ impl Session {
 
     pub(super) fn set_hears_itself(&self, hears: bool) {
         self.hears_others_only.store(!hears, Relaxed);
+    }
+
+    /// Takes one of the messages that the client may send, if there is one left.
+    pub(crate) fn may_send(&self, rate: MessageRate) -> bool {
+        self.bucket.take(rate, self.hub.now_in_nanos())
     }
 
     /// Whether nobody has ended it yet.
