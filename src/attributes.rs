@@ -8,7 +8,8 @@ use std::{
 
 use crate::sync::lock;
 
-type Value = Arc<dyn Any + Send + Sync>;
+/// A value of any type.
+pub(crate) type Value = Arc<dyn Any + Send + Sync>;
 
 /// One value per type; they are few, so a list will do. Values are shared, so that no `Clone` or `Drop` of
 /// the user's runs under the lock.
@@ -17,17 +18,20 @@ pub(crate) struct Attributes(Mutex<Vec<Value>>);
 
 impl Attributes {
     pub(crate) fn insert<T: Any + Send + Sync>(&self, value: T) -> Option<Arc<T>> {
-        let value: Value = Arc::new(value);
+        typed(self.put(Arc::new(value)))
+    }
+
+    /// As [`insert`](Self::insert), whatever its type.
+    pub(crate) fn put(&self, value: Value) -> Option<Value> {
+        let id = (*value).type_id();
         let mut values = lock(&self.0);
-        let replaced = match values.iter_mut().find(|value| is::<T>(value)) {
+        match values.iter_mut().find(|other| (***other).type_id() == id) {
             Some(slot) => Some(mem::replace(slot, value)),
             None => {
                 values.push(value);
                 None
             }
-        };
-        drop(values);
-        typed(replaced)
+        }
     }
 
     pub(crate) fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {

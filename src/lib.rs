@@ -121,7 +121,7 @@ pub use cookie;
 pub use channel::{ChannelSettings, DataError, Message, Subscription};
 pub use event::{CustomEvent, Event, EventStream};
 pub use layer::BayeuxLayer;
-pub use policy::{Authorization, Authorizer, Grant, Operation, PolicyRequest, SecurityPolicy, Verdict};
+pub use policy::{Authorization, Authorizer, AuthorizerId, Grant, Operation, PolicyRequest, SecurityPolicy, Verdict};
 pub use protocol::{
     Advice, BayeuxError, ChannelName, ClientId, ErrorTexts, InvalidChannel, InvalidClientId, Publication, PublishError,
     Reconnect,

@@ -2,6 +2,8 @@
 
 use std::{
     fmt,
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, RwLock,
         atomic::{
@@ -9,20 +11,22 @@ use std::{
             Ordering::{Acquire, Release},
         },
     },
+    task::Poll,
 };
 
 use serde_json::value::RawValue;
 
 use super::{
-    Call, CallHandler,
+    Answer, Call, CallError, CallHandler, IntoAnswer,
     handler::{DynHandler, Erased},
+    template::Target,
 };
 use crate::{
-    protocol::ChannelName,
+    protocol::InvalidChannel,
     sync::{read, write},
 };
 
-type Service = (ChannelName, Arc<dyn DynHandler>);
+type Service = (Target, Arc<dyn DynHandler>);
 
 /// All handlers, in the order in which they are called.
 #[derive(Default)]
@@ -34,14 +38,19 @@ pub(crate) struct Services {
 
 impl Services {
     /// Adds a handler.
-    pub(crate) fn add<Args: 'static>(&self, pattern: ChannelName, handler: impl CallHandler<Args>) {
-        let service: Service = (pattern, Arc::new(Erased::new(handler)));
+    pub(crate) fn add<Args: 'static>(
+        &self,
+        target: &str,
+        handler: impl CallHandler<Args>,
+    ) -> Result<(), InvalidChannel> {
+        let service: Service = (Target::parse(target)?, Arc::new(Erased::new(handler)));
         let mut services = write(&self.services);
         let mut all: Vec<Service> = services.iter().cloned().chain([service]).collect();
-        // Stable, so that those on one pattern stay in the order in which they came.
-        all.sort_by_key(|(pattern, _)| breadth(pattern));
+        // Stable, so that those for one target stay in the order in which they came.
+        all.sort_by_key(|(target, _)| target.breadth());
         *services = all.into();
         self.any.store(true, Release);
+        Ok(())
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -54,32 +63,33 @@ impl Services {
         // A snapshot: user code runs under no lock.
         let services = Arc::clone(&read(&self.services));
         let channel = call.channel();
-        for (_, handler) in services.iter().filter(|(pattern, _)| pattern.matches(channel)) {
-            if let Some(sent) = handler.handle(call).await.sent() {
+        for (target, handler) in services.iter().filter(|(target, _)| target.matches(channel)) {
+            let call = call.clone().through(target.template());
+            if let Some(sent) = handle(&**handler, &call).await.sent() {
                 answer(sent.successful, &sent.data);
             }
         }
     }
 }
 
-/// Sorts patterns that match the same channel from the root down: `/**`, `/a/**`, `/a/*`, `/a/b`.
-fn breadth(pattern: &ChannelName) -> (u8, usize) {
-    let name = pattern.as_str();
-    let kind = if name.ends_with("/**") {
-        0
-    } else if name.ends_with("/*") {
-        1
-    } else {
-        2
-    };
-    (kind, name.len())
+/// Runs a handler; a panic in it is a failure, of which the caller need not know more.
+async fn handle(handler: &dyn DynHandler, call: &Call<'_>) -> Answer {
+    let mut handling = handler.handle(call);
+    let handled = poll_fn(|cx| {
+        let polled = catch_unwind(AssertUnwindSafe(|| handling.as_mut().poll(cx)));
+        polled.map_or_else(|panic| Poll::Ready(Err(panic)), |poll| poll.map(Ok))
+    });
+    handled.await.unwrap_or_else(|_| {
+        crate::trace::warning!(channel = call.channel(), "a handler panicked");
+        CallError::new("the call could not be handled").into_answer()
+    })
 }
 
 impl fmt::Debug for Services {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let services = read(&self.services);
         f.debug_list()
-            .entries(services.iter().map(|(pattern, _)| pattern))
+            .entries(services.iter().map(|(target, _)| target))
             .finish()
     }
 }

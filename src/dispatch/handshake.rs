@@ -45,7 +45,7 @@ pub(super) async fn handshake<'m>(exchange: &Exchange<'_>, message: &Inbound<'m>
         }
     };
     let origin = exchange.origin();
-    let session = exchange.state.add_session(origin, exchange.request);
+    let session = exchange.state.add_session(origin, verdict.attributes, exchange.request);
     let acknowledges = exchange.state.config.acknowledgement && message.wants_to_acknowledge();
     if acknowledges {
         session.keep_until_acknowledged();

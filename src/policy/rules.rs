@@ -2,37 +2,65 @@
 
 use std::{
     borrow::Cow,
-    fmt,
-    sync::{Arc, RwLock},
+    fmt, mem,
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
-use super::{Authorization, Authorizer, DynPolicy, Operation, PolicyRequest, Verdict};
+use super::{Authorization, Authorizer, AuthorizerId, DynPolicy, Operation, PolicyRequest, Verdict};
 use crate::{
     protocol::ChannelName,
     sync::{read, write},
 };
 
-type Rule = (ChannelName, Arc<dyn Authorizer>);
+#[derive(Clone)]
+struct Rule {
+    id: AuthorizerId,
+    pattern: ChannelName,
+    authorizer: Arc<dyn Authorizer>,
+}
 
 /// The policy and the authorizers of one server.
 #[derive(Default)]
 pub(crate) struct Rules {
     policy: Option<Arc<dyn DynPolicy>>,
     authorizers: RwLock<Arc<[Rule]>>,
+    next: AtomicU64,
 }
 
 impl Rules {
     pub(crate) fn new(policy: Option<Arc<dyn DynPolicy>>) -> Self {
         Self {
             policy,
-            authorizers: RwLock::default(),
+            ..Self::default()
         }
     }
 
     /// Adds an authorizer.
-    pub(crate) fn authorize(&self, pattern: ChannelName, authorizer: Arc<dyn Authorizer>) {
+    pub(crate) fn authorize(&self, pattern: ChannelName, authorizer: Arc<dyn Authorizer>) -> AuthorizerId {
+        let id = AuthorizerId(self.next.fetch_add(1, Relaxed));
+        let rule = Rule {
+            id,
+            pattern,
+            authorizer,
+        };
         let mut authorizers = write(&self.authorizers);
-        *authorizers = authorizers.iter().cloned().chain([(pattern, authorizer)]).collect();
+        *authorizers = authorizers.iter().cloned().chain([rule]).collect();
+        id
+    }
+
+    /// Takes an authorizer away, and says whether it was there.
+    pub(crate) fn remove(&self, id: AuthorizerId) -> bool {
+        let mut authorizers = write(&self.authorizers);
+        let others: Arc<[Rule]> = authorizers.iter().filter(|rule| rule.id != id).cloned().collect();
+        let found = others.len() < authorizers.len();
+        let before = mem::replace(&mut *authorizers, others);
+        drop(authorizers);
+        // The user's `Drop` runs under no lock.
+        drop(before);
+        found
     }
 
     /// Whether nothing is set: then nobody needs to be asked.
@@ -63,8 +91,8 @@ impl Rules {
         let authorizers = Arc::clone(&read(&self.authorizers));
         let mut matching = authorizers
             .iter()
-            .filter(|(pattern, _)| pattern.matches(request.channel))
-            .map(|(_, authorizer)| authorizer.authorize(operation, request))
+            .filter(|rule| rule.pattern.matches(request.channel))
+            .map(|rule| rule.authorizer.authorize(operation, request))
             .peekable();
         matching.peek()?;
         let mut granted = false;
@@ -83,7 +111,7 @@ impl fmt::Debug for Rules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let patterns: Vec<_> = read(&self.authorizers)
             .iter()
-            .map(|(pattern, _)| pattern.clone())
+            .map(|rule| rule.pattern.clone())
             .collect();
         f.debug_struct("Rules")
             .field("has_policy", &self.policy.is_some())

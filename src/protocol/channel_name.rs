@@ -188,6 +188,8 @@ pub enum InvalidChannel {
     TooLong,
     /// A pattern, or a `/meta` channel, where a message or subscription can't go to one.
     NotAllowedHere,
+    /// A template with two parameters of one name, or with a wildcard.
+    BadTemplate,
 }
 
 impl fmt::Display for InvalidChannel {
@@ -199,6 +201,7 @@ impl fmt::Display for InvalidChannel {
             Self::MisplacedWildcard => "a wildcard is the whole last segment of a channel name",
             Self::TooLong => "a channel name is longer than 1024 bytes",
             Self::NotAllowedHere => "this channel can't be used here: a pattern or a meta channel",
+            Self::BadTemplate => "a template's parameters have names of their own, and no wildcard beside them",
         })
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     call::{Call, CallError, CallHandler, FromCall},
     channel::{ChannelSettings, Message, Subscription},
     event::{CustomEvent, Event, EventStream},
-    policy::{Authorizer, Rules},
+    policy::{Authorizer, AuthorizerId, Rules},
     protocol::{ChannelName, ClientId, InvalidChannel, Publication, PublishError, normalise},
     session::{ServerSession, Stats},
 };
@@ -202,19 +202,38 @@ impl BayeuxServer {
         Ok(self.0.subscription(channel))
     }
 
-    /// Adds a rule for the channels that `pattern` matches. It stays for the life of the server and does not touch
-    /// subscriptions that exist. See [`Authorizer`] for how rules add up.
+    /// Adds a rule for the channels that `pattern` matches. It stays until [`remove_authorizer`](Self::remove_authorizer)
+    /// and does not touch subscriptions that exist. See [`Authorizer`] for how rules add up.
     ///
     /// # Errors
     ///
     /// [`InvalidChannel`]: `pattern` is not valid.
-    pub fn authorize(&self, pattern: impl AsRef<str>, authorizer: impl Authorizer) -> Result<(), InvalidChannel> {
+    pub fn authorize(
+        &self,
+        pattern: impl AsRef<str>,
+        authorizer: impl Authorizer,
+    ) -> Result<AuthorizerId, InvalidChannel> {
         let pattern = ChannelName::parse(pattern.as_ref())?;
-        self.0.rules.authorize(pattern, Arc::new(authorizer));
-        Ok(())
+        Ok(self.0.rules.authorize(pattern, Arc::new(authorizer)))
     }
 
-    /// Sets a handler for what clients publish on the channels that `pattern` matches: an async function that takes what
+    /// Takes a rule away, and says whether it was there.
+    ///
+    /// ```
+    /// use tower_bayeux::{BayeuxServer, Grant};
+    ///
+    /// let bayeux = BayeuxServer::new();
+    /// let closed = bayeux.authorize("/room/7", Grant::NONE)?;
+    /// // Later:
+    /// assert!(bayeux.remove_authorizer(closed));
+    /// # Ok::<(), tower_bayeux::InvalidChannel>(())
+    /// ```
+    pub fn remove_authorizer(&self, id: AuthorizerId) -> bool {
+        self.0.rules.remove(id)
+    }
+
+    /// Sets a handler for what clients publish on the channels that `pattern`, which may be a template such as
+    /// `/game/{id}/move`, matches: an async function that takes what
     /// it needs of the message, and answers the caller by what it returns. [`call`](crate::call) says all about it. It
     /// stays for the life of the server.
     ///
@@ -232,18 +251,14 @@ impl BayeuxServer {
     ///
     /// # Errors
     ///
-    /// [`InvalidChannel`]: `pattern` is not valid, or is a `/meta` channel, on which nothing is published.
+    /// [`InvalidChannel`]: `pattern` is not valid, or is a `/meta` channel, on which nothing is published; a template's
+    /// parameters must have names of their own, and can't be combined with wildcards.
     pub fn service<Args: 'static>(
         &self,
         pattern: impl AsRef<str>,
         handler: impl CallHandler<Args>,
     ) -> Result<(), InvalidChannel> {
-        let pattern = ChannelName::parse(pattern.as_ref())?;
-        if pattern.is_meta() {
-            return Err(InvalidChannel::NotAllowedHere);
-        }
-        self.0.services.add(pattern, handler);
-        Ok(())
+        self.0.services.add(pattern.as_ref(), handler)
     }
 
     /// A snapshot of the counters. Cheap: a few dozen loads, no lock.

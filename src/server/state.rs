@@ -11,6 +11,7 @@ use http::request::Parts;
 use super::Config;
 use crate::{
     Reason,
+    attributes::Value,
     call::Services,
     channel::{ChannelIndex, Configured, Feed, Manner, Message, Subscriber, Subscription, Unsubscribe},
     event::{Announced, Event, EventBus},
@@ -74,8 +75,14 @@ impl State {
     }
 
     /// Makes a session and announces it.
-    pub(crate) fn add_session(&self, origin: Option<Origin>, request: &Arc<Parts>) -> Arc<Session> {
+    pub(crate) fn add_session(
+        &self,
+        origin: Option<Origin>,
+        attributes: Vec<Value>,
+        request: &Arc<Parts>,
+    ) -> Arc<Session> {
         let session = Session::new(ClientId::generate(), origin, Arc::clone(&self.hub));
+        session.attach(attributes);
         // Whatever happens to the session next waits for this lock, and so is announced after this.
         let subscriptions = session.subscriptions();
         self.sessions.insert(Arc::clone(&session));

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     Reason,
-    attributes::Attributes,
+    attributes::{Attributes, Value},
     protocol::{BrowserId, ChannelName, ClientId, FAREWELL},
     sync::{lock, wake},
 };
@@ -155,6 +155,13 @@ impl Session {
     /// Whether nobody has ended it yet.
     pub(crate) fn is_open(&self) -> bool {
         self.state().closed.is_none()
+    }
+
+    /// Attaches values before the session is known to anybody.
+    pub(crate) fn attach(&self, attributes: Vec<Value>) {
+        for value in attributes {
+            self.attributes.put(value);
+        }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
