@@ -78,8 +78,10 @@ impl Session {
         let mut state = self.state();
         let rare: &mut Rare = state.rare.get_or_insert_default();
         change(&mut rare.times);
-        let times = self.times_in(&state);
-        let deadline = self.hub.deadline(times.life(times.interval));
-        self.deadline.fetch_max(deadline, Relaxed);
+        if state.closed.is_none() {
+            let times = self.times_in(&state);
+            let deadline = self.hub.deadline(times.life(times.interval));
+            self.deadline.fetch_max(deadline, Relaxed);
+        }
     }
 }
