@@ -36,6 +36,7 @@
 //! |---|---|
 //! | [`BayeuxLayer`], [`BayeuxService`], [`Paths`] | the tower face: which requests are ours |
 //! | [`BayeuxServer`], [`BayeuxBuilder`], [`Config`] | the application's handle, and what can be configured |
+//! | [`ServerChannel`], [`ChannelSettings`], [`Publication`] | channels and how messages go out |
 //! | [`ServerSession`], [`Event`], [`Subscription`], [`Message`] | sessions, what happens to them, what is published |
 //! | [`call`] | services: async functions that clients call |
 //! | [`extension`], [`listener`] | code that sees messages, and may change, answer or delete them |
@@ -98,6 +99,7 @@ pub mod guide {
 #[doc = include_str!("../README.md")]
 mod readme {}
 
+mod attributes;
 pub mod call;
 mod channel;
 mod dispatch;
@@ -110,6 +112,7 @@ mod panics;
 mod policy;
 mod protocol;
 mod reason;
+mod registry;
 mod server;
 mod service;
 mod session;
@@ -119,16 +122,16 @@ mod transport;
 
 pub use cookie;
 
-pub use channel::{Message, Subscription};
+pub use channel::{ChannelSettings, Message, Subscription};
 pub use event::{CustomEvent, Event, EventStream};
 pub use layer::BayeuxLayer;
-pub use policy::{Authorization, Authorizer, Grant, Operation, PolicyRequest, SecurityPolicy, Verdict};
+pub use policy::{Authorization, Authorizer, AuthorizerId, Grant, Operation, PolicyRequest, SecurityPolicy, Verdict};
 pub use protocol::{
     Advice, BayeuxError, ChannelName, ClientId, DataError, ErrorTexts, InvalidChannel, InvalidClientId, MutableMessage,
-    Reconnect,
+    Publication, PublishError, Reconnect,
 };
 pub use reason::Reason;
-pub use server::{BayeuxBuilder, BayeuxServer, BrowserBinding, BrowserCookie, Config, PublishError, SubscribeError};
+pub use server::{BayeuxBuilder, BayeuxServer, BrowserBinding, BrowserCookie, Config, ServerChannel, SubscribeError};
 pub use service::{BayeuxService, EmptyBody, EndpointPaths, NotFound, Paths, ResponseFuture};
-pub use session::{DeliverError, OverflowPolicy, ReasonCounts, ServerSession, Stats};
+pub use session::{DeliverError, MessageRate, OverflowPolicy, ReasonCounts, ServerSession, Stats};
 pub use transport::{AnswerInfo, Outcome, ResponseBody, Transport};

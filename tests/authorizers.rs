@@ -41,6 +41,23 @@ async fn where_there_are_rules_one_must_grant() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_is_removed_is_not_asked_any_more() {
+    let server = BayeuxServer::new();
+    server.authorize("/room/*", Grant::CREATE | Grant::SUBSCRIBE).unwrap();
+    let closed = server.authorize("/room/*", denying("closed")).unwrap();
+    let client = Client::connected(&server).await;
+    assert_eq!(subscribe(&client, "/room/a").await["error"], "403:closed:create_denied");
+    assert!(server.remove_authorizer(closed));
+    assert_eq!(subscribe(&client, "/room/a").await["successful"], true);
+    let reply = client.publish("/room/a", json!(1)).await;
+    assert_eq!(
+        reply["error"], "403:denied_by_not_granting:publish_denied",
+        "the other one stays"
+    );
+    assert!(!server.remove_authorizer(closed));
+}
+
+#[tokio::test(start_paused = true)]
 async fn creating_is_granted_apart() {
     let server = BayeuxServer::new();
     server.authorize("/room/*", Grant::SUBSCRIBE | Grant::PUBLISH).unwrap();

@@ -527,6 +527,19 @@ async fn acknowledgement_goes_on_beside_extensions() {
     assert!(client.send(connect(2)).await.events().is_empty());
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_publishes_of_one_request_still_reach_their_publisher_in_one_answer() {
+    let server = BayeuxServer::new();
+    server.add_extension(Noting::default());
+    let client = Client::subscribed(&server, "/a").await;
+    let held = client.hold().await;
+    let batch: Vec<_> = (0..3)
+        .map(|number| json!({ "channel": "/a", "data": number }))
+        .collect();
+    client.send(json!(batch)).await;
+    assert_eq!(held.await.unwrap().events().len(), 3);
+}
+
 // Bad company
 
 #[tokio::test(start_paused = true)]

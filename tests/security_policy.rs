@@ -8,6 +8,9 @@ use common::{Client, pass, post, send, send_json};
 use serde_json::{Value, json};
 use tower_bayeux::{Advice, BayeuxServer, Event, PolicyRequest, Reconnect, SecurityPolicy, Verdict};
 
+/// An attribute.
+struct User(&'static str);
+
 /// Does what the message's `data`, or the handshake's `ext`, tells it to.
 struct Told;
 
@@ -23,6 +26,7 @@ impl SecurityPolicy for Told {
                     Duration::from_secs(9),
                     Duration::ZERO,
                 )),
+            Some("user") => Verdict::grant().with_attribute(User("ada")).with_attribute(7_u32),
             Some("welcome") => Verdict::grant().with_ext("user", "ada"),
             _ => Verdict::grant(),
         }
@@ -228,4 +232,20 @@ async fn a_policy_may_call_the_server_and_end_the_session_that_asks() {
         last = Some(event);
     }
     assert!(matches!(last, Some(Event::SessionRemoved { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_verdict_may_attach_attributes_before_anybody_hears_of_the_session() {
+    let server = BayeuxServer::builder().security_policy(Told).build();
+    let mut events = server.events();
+    send_json(
+        &server,
+        json!([{ "channel": "/meta/handshake", "ext": { "say": "user" } }]),
+    )
+    .await;
+    let Some(Event::SessionAdded { session, .. }) = events.recv().await else {
+        panic!("no session");
+    };
+    assert_eq!(session.attribute::<User>().unwrap().0, "ada");
+    assert_eq!(session.attribute::<u32>().as_deref(), Some(&7));
 }

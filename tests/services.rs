@@ -520,24 +520,48 @@ async fn a_slow_handler_delays_its_own_request_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_that_panics_costs_its_own_request_only() {
+async fn a_handler_that_panics_answers_with_failure_and_costs_nobody_else_anything() {
     let server = BayeuxServer::new();
     server
         .service("/a", |Data(text): Data<String>| async move {
-            assert_ne!(text, "panic");
+            tokio::task::yield_now().await;
+            assert_ne!(text, "panic", "a secret");
             Data("fine")
         })
         .unwrap();
+    server.service("/a", || async { Data("the next handler") }).unwrap();
     let client = Client::connected(&server).await;
     let listener = Client::subscribed(&server, "/a").await;
-    let calling = tokio::spawn({
-        let client = client.clone();
-        async move { client.publish("/a", json!("panic")).await }
-    });
-    assert!(calling.await.unwrap_err().is_panic());
-    assert_eq!(client.call("/a", json!("again")).await[0]["data"], "fine");
+    let replies = client
+        .send(json!([{ "channel": "/a", "id": "1", "data": "panic" }, { "channel": "/a", "id": "2", "data": "again" }]))
+        .await;
+    for (reply, id) in replies.messages().iter().zip(["1", "2"]) {
+        assert_eq!(*reply, json!({ "channel": "/a", "id": id, "successful": true }));
+    }
+    let answers = client.fetch().await;
+    let failure = json!({ "message": "the call could not be handled" });
+    assert_eq!(
+        answers[0],
+        json!({ "channel": "/a", "id": "1", "successful": false, "data": failure })
+    );
+    let data: Vec<_> = answers[1..].iter().map(|answer| answer["data"].clone()).collect();
+    assert_eq!(data, ["the next handler", "fine", "the next handler"]);
     let heard = ["panic", "again"].map(|text| ("/a".to_owned(), json!(text)));
     assert_eq!(listener.poll().await.events(), heard);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_panics_before_its_future_is_made_answers_with_failure_too() {
+    async fn nothing() {}
+    let server = BayeuxServer::new();
+    server
+        .service("/service/a", |Data(text): Data<String>| {
+            assert_ne!(text, "panic");
+            nothing()
+        })
+        .unwrap();
+    let client = Client::connected(&server).await;
+    assert_eq!(client.call("/service/a", json!("panic")).await[0]["successful"], false);
 }
 
 #[tokio::test(start_paused = true)]

@@ -140,7 +140,9 @@ const HOOKS: &[Hook] = &[
             trap.spring(request.channel(), request.session());
             Authorization::Grant
         };
-        with(|server| server.authorize("/**", rule).unwrap())
+        with(|server| {
+            let _ = server.authorize("/**", rule).unwrap();
+        })
     }),
     ("extension, in", |trap| {
         with(|server| server.add_extension(In(trap.clone())))

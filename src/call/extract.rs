@@ -10,7 +10,7 @@ use std::{
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
-use super::CallError;
+use super::{CallError, template::Template};
 use crate::{
     channel::Message,
     protocol::{ChannelName, DataError},
@@ -24,6 +24,8 @@ pub struct Call<'a> {
     ext: Option<&'a str>,
     request: &'a Arc<Parts>,
     server: &'a (dyn Any + Send + Sync),
+    /// What the handler is set for, if that has parameters.
+    template: Option<&'a Template>,
 }
 
 impl<'a> Call<'a> {
@@ -39,7 +41,14 @@ impl<'a> Call<'a> {
             ext,
             request,
             server,
+            template: None,
         }
+    }
+
+    /// The call, as the handler of a template sees it.
+    pub(super) const fn through(mut self, template: Option<&'a Template>) -> Self {
+        self.template = template;
+        self
     }
 
     /// The session that calls; `None` for a message without a `clientId`, if the server
@@ -85,6 +94,14 @@ impl<'a> Call<'a> {
         DataError::parse(self.ext.unwrap_or("null"))
     }
 
+    /// What the segments in braces stand for, each with its name, if the handler is set for a template; see
+    /// [`Params`](super::Params).
+    pub fn params(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let channel = self.channel();
+        let template = self.template.into_iter();
+        template.flat_map(move |template| template.parameters(channel))
+    }
+
     pub(crate) const fn server(&self) -> &'a (dyn Any + Send + Sync) {
         self.server
     }
@@ -96,6 +113,7 @@ impl fmt::Debug for Call<'_> {
             .field("message", &self.message)
             .field("ext", &self.ext)
             .field("request", &self.request)
+            .field("template", &self.template)
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,6 @@
 //! Services: async functions that clients call. What one returns answers the caller.
 //!
-//! A handler is set by [`BayeuxServer::service`](crate::BayeuxServer::service) for a channel or pattern. It is an async
+//! A handler is set by [`BayeuxServer::service`](crate::BayeuxServer::service) for a channel, a pattern or a template. It is an async
 //! function, or a closure, that takes what it needs of the call, in any order:
 //!
 //! ```
@@ -53,6 +53,7 @@
 //! | [`Data<T>`] | the message's `data`, by serde |
 //! | [`ServerSession`](crate::ServerSession) | who calls |
 //! | [`Extension<T>`] | a value that a layer has put into the extensions of the HTTP request |
+//! | [`Params<T>`] | what the segments in braces stand for, of a template such as `/game/{id}/move` |
 //! | [`ChannelName`](crate::ChannelName) | the channel of the message, for handlers on patterns |
 //! | [`Arc<Parts>`](http::request::Parts) | method, URI and headers of the HTTP request |
 //! | [`BayeuxServer`](crate::BayeuxServer) | the server itself |
@@ -83,20 +84,24 @@
 //! publishes itself calls no service.
 //!
 //! Where several handlers match, all are called, one after the other, from the root down to the channel itself: `/**`,
-//! `/service/**`, `/service/*`, `/service/order`; and on one pattern in the order in which they were set. Each answers for
+//! `/service/**`, `/service/*`, `/service/{what}`, `/service/order`; and on one pattern in the order in which they were set. Each answers for
 //! itself, and cometd.js takes the first answer.
 //!
 //! A handler runs as part of its request, under no lock. It may take its time: only that request waits, and the messages
-//! that follow in it. A panic ends that request and nothing else. If the client goes away, the handler is dropped where it
+//! that follow in it. A panic answers the caller with a failure that does not say more, and the next handler is called. If
+//! the client goes away, the handler is dropped where it
 //! stands; what has to be finished belongs on a task of its own.
 
 mod answer;
 mod extract;
 mod handler;
+mod params;
 mod services;
+mod template;
 
 pub use answer::{Answer, CallError, IntoAnswer};
 pub use extract::{Call, Data, Extension, FromCall};
 pub use handler::CallHandler;
+pub use params::Params;
 
 pub(crate) use services::Services;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    protocol::{DataError, Frame, MutableMessage},
+    protocol::{DataError, Frame, MutableMessage, Publication},
     session::ServerSession,
 };
 
@@ -17,6 +17,8 @@ pub struct Message {
     sender: Option<ServerSession>,
     /// Looked at once per subscriber, so kept.
     is_service: bool,
+    /// Whether its publisher says that it may wait.
+    lazy: bool,
 }
 
 impl Message {
@@ -25,9 +27,18 @@ impl Message {
             frame,
             sender,
             is_service: false,
+            lazy: false,
         };
         message.is_service = message.channel().starts_with("/service/");
         message
+    }
+
+    /// What the application sends.
+    pub(crate) fn from_application(publication: Publication) -> Self {
+        Self {
+            lazy: publication.lazy,
+            ..Self::new(publication.frame, None)
+        }
     }
 
     /// The channel that the message was published on, without a trailing slash.
@@ -71,6 +82,10 @@ impl Message {
 
     pub(crate) const fn json(&self) -> &Bytes {
         self.frame.json()
+    }
+
+    pub(crate) const fn is_lazy(&self) -> bool {
+        self.lazy
     }
 
     pub(crate) const fn is_service(&self) -> bool {

@@ -35,7 +35,7 @@ impl Subscriber {
     fn offer(&self, message: &Message, delivery: &mut Delivery<'_>) {
         match self {
             // A session that has just ended, or is full, has been counted by itself.
-            Self::Session(session) if !message.is_service() => {
+            Self::Session(session) if !message.is_service() && !delivery.leaves_out(session) => {
                 let _ = session.offer(message.json(), delivery);
             }
             Self::Session(_) => {}

@@ -54,12 +54,12 @@ pub(super) fn connect<'m>(
 ) -> Result<PendingConnect, Denied<'m>> {
     let session = exchange.find(message)?;
     let advice = message.advice()?;
-    let config = &exchange.state.config;
+    let times = session.times();
     // A client may take longer pauses than it is told to, but not keep a session for ever by announcing one.
     let interval = advice
         .interval
-        .map(|interval| interval.min(config.max_interval.max(config.interval)));
-    let hold = advice.timeout.unwrap_or(config.timeout).min(config.timeout);
+        .map(|interval| interval.min(times.max_interval.max(times.interval)));
+    let hold = advice.timeout.unwrap_or(times.timeout).min(times.timeout);
     let acknowledged = if session.acknowledges() {
         message.acknowledged()
     } else {
@@ -131,8 +131,9 @@ impl ConnectReply {
     fn finish<'a>(&'a self, state: &'a State, taken: &Taken) -> Reply<'a> {
         let reason = taken.reason;
         let config = &state.config;
-        let interval = self.interval.unwrap_or(config.interval);
-        let advice = |reconnect, interval| Some(Advice::new(reconnect, interval, config.timeout));
+        let times = taken.times;
+        let interval = self.interval.unwrap_or(times.interval);
+        let advice = |reconnect, interval| Some(Advice::new(reconnect, interval, times.timeout));
         let reply = Reply {
             id: self.id.as_deref(),
             channel: Some(Cow::Borrowed(CONNECT)),
@@ -157,7 +158,7 @@ impl ConnectReply {
                 ..reply
             },
             Reason::NotHeld if matches!(self.place, Place::Crowded) => {
-                let advice = Advice::new(Reconnect::Retry, interval.max(STORM_PAUSE), config.timeout);
+                let advice = Advice::new(Reconnect::Retry, interval.max(STORM_PAUSE), times.timeout);
                 Reply {
                     advice: Some(advice.for_multiple_clients()),
                     ..reply

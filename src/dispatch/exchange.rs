@@ -1,6 +1,10 @@
 //! What the messages of one request have in common: whose they are, what they may do, and how they fail.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use http::request::Parts;
 
@@ -74,7 +78,7 @@ impl Exchange<'_> {
         if self.state.rules.allow_everything() {
             return Ok(());
         }
-        if !self.state.channels.contains(channel) {
+        if !self.state.channel_exists(channel) {
             let _granted = self
                 .ask(Operation::Create, create_error, session, channel, message)
                 .await?;
@@ -92,6 +96,17 @@ impl Exchange<'_> {
         }
     }
 
+    /// As [`session`](Self::session), if it has not sent too many messages.
+    pub(super) fn sender<'m>(&self, message: &Inbound<'m>) -> Result<Arc<Session>, Denied<'m>> {
+        let session = self.session(message)?;
+        let rate = self.state.config.message_rate;
+        if rate.is_none_or(|rate| session.may_send(rate)) {
+            return Ok(session);
+        }
+        self.state.hub.counters.rate_limited.fetch_add(1, Relaxed);
+        Err(BayeuxError::RateLimited.into())
+    }
+
     /// As [`session`](Self::session), or one that has ended and has a farewell to be fetched.
     pub(super) fn find<'m>(&self, message: &Inbound<'m>) -> Result<Arc<Session>, Denied<'m>> {
         let id = message.client_id().and_then(|id| id.parse().ok());
@@ -100,9 +115,7 @@ impl Exchange<'_> {
         if !self.cookie_permits(&session) {
             return Err(self.wrong_cookie(message));
         }
-        if session.is_open() {
-            session.touch();
-        }
+        session.touch();
         Ok(session)
     }
 

@@ -19,6 +19,8 @@ pub(crate) async fn dispatch_extended(exchange: &Exchange<'_>, mut messages: Vec
         let handshake = messages.swap_remove(index);
         messages = vec![handshake];
     }
+    let first = messages.first().map(MutableMessage::view);
+    let _batch = exchange.batch(first.as_ref(), messages.len());
     for message in messages {
         process(exchange, message, &mut dispatched).await;
         consume_budget().await;

@@ -45,11 +45,13 @@ pub(super) async fn handshake<'m>(exchange: &Exchange<'_>, message: &Inbound<'m>
         }
     };
     let origin = exchange.origin();
-    let session = exchange.state.add_session(origin, exchange.request);
+    let session = exchange.state.add_session(origin, verdict.attributes, exchange.request);
     let acknowledges = exchange.state.config.acknowledgement && message.wants_to_acknowledge();
     if acknowledges {
         session.keep_until_acknowledged();
     }
+    // An event's reader may have been quick to set them.
+    let times = session.times();
     let mut ext = ack_ext(acknowledges.then_some(Value::Bool(true)));
     ext.extend(verdict.ext);
     let reply = Reply {
@@ -64,7 +66,7 @@ pub(super) async fn handshake<'m>(exchange: &Exchange<'_>, message: &Inbound<'m>
         advice: Some(
             verdict
                 .advice
-                .unwrap_or_else(|| exchange.handshake_advice(Reconnect::Retry, interval)),
+                .unwrap_or_else(|| Advice::new(Reconnect::Retry, times.interval, times.timeout)),
         ),
         ..Reply::default()
     };

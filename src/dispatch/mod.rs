@@ -22,6 +22,7 @@ pub(crate) use extended::dispatch_extended;
 use crate::{
     Reason,
     protocol::{BayeuxError, BrowserId, Denied, Ext, Inbound, Reply, normalise},
+    session::Batch,
 };
 use exchange::{unknown, unknown_session_advice};
 
@@ -69,6 +70,7 @@ pub(crate) async fn dispatch(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) 
         dispatched.push(&reply);
         return dispatched;
     }
+    let _batch = exchange.batch(messages.first(), messages.len());
     for message in messages {
         match exchange.process(message).await {
             Outcome::Reply(reply) => dispatched.push(&reply),
@@ -130,6 +132,16 @@ async fn pay_for(deliveries: usize) {
 }
 
 impl Exchange<'_> {
+    /// Keeps what the first message of several publishes from waking its publisher's held connect before the others are
+    /// processed.
+    fn batch(&self, first: Option<&Inbound<'_>>, messages: usize) -> Option<Batch> {
+        let first = first.filter(|_| messages > 1)?;
+        if first.channel().is_ok_and(|channel| channel == CONNECT) {
+            return None;
+        }
+        self.find(first).ok().map(Batch::begin)
+    }
+
     async fn process<'m>(&self, message: &Inbound<'m>) -> Outcome<'m> {
         let channel = match message.channel() {
             Ok(channel) => channel,
@@ -156,17 +168,17 @@ impl Exchange<'_> {
             publish::publish(self, message, channel, name).await?;
             return Ok(self.succeed(id, channel, None));
         }
-        let session = self.session(message)?;
+        if channel == DISCONNECT {
+            disconnect::disconnect(self, &self.session(message)?);
+            return Ok(self.succeed(id, channel, None));
+        }
+        let session = self.sender(message)?;
         let subscription = match &**channel {
-            SUBSCRIBE => Some(subscribe::subscribe(self, message, &session).await?),
-            UNSUBSCRIBE => Some(unsubscribe::unsubscribe(self, message, &session)?),
-            DISCONNECT => {
-                disconnect::disconnect(self, &session);
-                None
-            }
+            SUBSCRIBE => subscribe::subscribe(self, message, &session).await?,
+            UNSUBSCRIBE => unsubscribe::unsubscribe(self, message, &session)?,
             _ => return Err(Denied::by_policy(BayeuxError::ChannelCreateDenied, channel.clone())),
         };
-        Ok(self.succeed(id, channel, subscription))
+        Ok(self.succeed(id, channel, Some(subscription)))
     }
 
     fn succeed<'m>(

@@ -97,7 +97,7 @@ fn publisher<'m>(exchange: &Exchange<'_>, message: &Inbound<'m>) -> Result<Optio
     if exchange.state.config.unconnected_publish && !message.has_client_id() {
         return Ok(None);
     }
-    exchange.session(message).map(Some)
+    exchange.sender(message).map(Some)
 }
 
 /// Whether the session has lately published a message of the same `id`: then its reply was lost, and this is another

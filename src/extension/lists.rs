@@ -1,39 +1,29 @@
 //! The extensions of a server and of its sessions, and the order in which they are asked.
 
-use std::{
-    fmt,
-    sync::{Arc, RwLock},
-};
+use std::sync::Arc;
 
 use super::{Extension, Fate, Incoming, IncomingContext, OutgoingContext, hooks::DynExtension};
 use crate::{
     panics::{Contained, contain},
     protocol::MutableMessage,
+    registry::Registry,
     session::ServerSession,
-    sync::{read, write},
 };
 
 /// Extensions in the order in which they were added.
-#[derive(Default)]
-pub(crate) struct Extensions(RwLock<Arc<[Arc<dyn DynExtension>]>>);
+#[derive(Debug, Default)]
+pub(crate) struct Extensions(Registry<Arc<dyn DynExtension>>);
 
 impl Extensions {
     pub(crate) fn add(&self, extension: impl Extension) {
-        let extension: Arc<dyn DynExtension> = Arc::new(extension);
-        let mut extensions = write(&self.0);
-        *extensions = extensions.iter().cloned().chain([extension]).collect();
-    }
-
-    /// A snapshot: user code runs under no lock.
-    fn all(&self) -> Arc<[Arc<dyn DynExtension>]> {
-        Arc::clone(&read(&self.0))
+        self.0.add(Arc::new(extension));
     }
 
     /// A message from a client: these extensions first, then those of its session.
     pub(crate) async fn incoming(&self, message: &mut MutableMessage, context: IncomingContext<'_>) -> Incoming {
-        let asked = ask_incoming(&self.all(), message, context).await;
+        let asked = ask_incoming(&self.0.all(), message, context).await;
         match (asked, context.session.and_then(Self::of_session)) {
-            (Incoming::Pass, Some(extensions)) => ask_incoming(&extensions.all(), message, context).await,
+            (Incoming::Pass, Some(extensions)) => ask_incoming(&extensions.0.all(), message, context).await,
             (asked, _) => asked,
         }
     }
@@ -50,7 +40,7 @@ impl Extensions {
 
     /// A message on its way to a queue, or to many: these extensions only. The session's are asked when it is sent.
     pub(crate) fn outgoing(&self, message: &mut MutableMessage, context: OutgoingContext<'_>) -> Fate {
-        ask_outgoing(&self.all(), message, context)
+        ask_outgoing(&self.0.all(), message, context)
     }
 
     /// The extensions of one session, if it has any.
@@ -137,11 +127,5 @@ impl ServerSession {
     pub fn add_extension(&self, extension: impl Extension) {
         self.attribute_or_default::<Extensions>().add(extension);
         self.hub().extend();
-    }
-}
-
-impl fmt::Debug for Extensions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Extensions").field("count", &self.all().len()).finish()
     }
 }

@@ -1,15 +1,6 @@
 //! The listeners of one server.
 
-use std::{
-    fmt,
-    sync::{
-        Arc, RwLock,
-        atomic::{
-            AtomicBool,
-            Ordering::{Acquire, Release},
-        },
-    },
-};
+use std::sync::Arc;
 
 use http::request::Parts;
 
@@ -17,8 +8,8 @@ use crate::{
     extension::Fate,
     panics::contain,
     protocol::{ChannelName, MutableMessage},
+    registry::Registry,
     session::ServerSession,
-    sync::{read, write},
 };
 
 /// Sees what is published on a channel or pattern. Any closure of this shape is one; see [the module](crate::listener).
@@ -74,32 +65,22 @@ impl<'a> MessageContext<'a> {
 type Listener = (ChannelName, Arc<dyn MessageListener>);
 
 /// All listeners, in the order in which they are called.
-#[derive(Default)]
-pub(crate) struct Listeners {
-    listeners: RwLock<Arc<[Listener]>>,
-    /// Whether there are any; spares publishers the lock where there are none.
-    any: AtomicBool,
-}
+#[derive(Debug, Default)]
+pub(crate) struct Listeners(Registry<Listener>);
 
 impl Listeners {
     pub(crate) fn add(&self, pattern: ChannelName, listener: impl MessageListener) {
         let listener: Listener = (pattern, Arc::new(listener));
-        let mut listeners = write(&self.listeners);
-        let mut all: Vec<Listener> = listeners.iter().cloned().chain([listener]).collect();
-        // Stable, so that those on one pattern stay in the order in which they came.
-        all.sort_by_key(|(pattern, _)| pattern.breadth());
-        *listeners = all.into();
-        self.any.store(true, Release);
+        self.0.add_sorted(listener, |(pattern, _)| pattern.breadth());
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        !self.any.load(Acquire)
+        self.0.is_empty()
     }
 
     /// Asks each listener that matches, until one deletes the message.
     pub(crate) fn ask(&self, message: &mut MutableMessage, context: &MessageContext<'_>) -> Fate {
-        // A snapshot: user code runs under no lock.
-        let listeners = Arc::clone(&read(&self.listeners));
+        let listeners = self.0.all();
         let matching = listeners.iter().filter(|(pattern, _)| pattern.matches(context.channel));
         for (_, listener) in matching {
             let asked = contain(|| listener.on_message(message, context));
@@ -108,14 +89,5 @@ impl Listeners {
             }
         }
         Fate::Pass
-    }
-}
-
-impl fmt::Debug for Listeners {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let listeners = read(&self.listeners);
-        f.debug_list()
-            .entries(listeners.iter().map(|(pattern, _)| pattern))
-            .finish()
     }
 }

@@ -63,6 +63,11 @@ impl Authorization {
     }
 }
 
+/// Names a rule of one server, to be handed to
+/// [`BayeuxServer::remove_authorizer`](crate::BayeuxServer::remove_authorizer).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct AuthorizerId(pub(super) u64);
+
 /// A ready-made [`Authorizer`]: grants some operations and says nothing about the others.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Grant(u8);

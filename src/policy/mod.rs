@@ -4,7 +4,7 @@ mod authorizer;
 mod rules;
 mod security;
 
-pub use authorizer::{Authorization, Authorizer, Grant};
+pub use authorizer::{Authorization, Authorizer, AuthorizerId, Grant};
 pub use security::{Operation, PolicyRequest, SecurityPolicy, Verdict};
 
 pub(crate) use rules::Rules;

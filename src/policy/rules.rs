@@ -3,41 +3,58 @@
 use std::{
     borrow::Cow,
     fmt,
-    sync::{Arc, RwLock},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
-use super::{Authorization, Authorizer, DynPolicy, Operation, PolicyRequest, Verdict};
-use crate::{
-    protocol::ChannelName,
-    sync::{read, write},
-};
+use super::{Authorization, Authorizer, AuthorizerId, DynPolicy, Operation, PolicyRequest, Verdict};
+use crate::{protocol::ChannelName, registry::Registry};
 
-type Rule = (ChannelName, Arc<dyn Authorizer>);
+#[derive(Clone)]
+struct Rule {
+    id: AuthorizerId,
+    pattern: ChannelName,
+    authorizer: Arc<dyn Authorizer>,
+}
 
 /// The policy and the authorizers of one server.
 #[derive(Default)]
 pub(crate) struct Rules {
     policy: Option<Arc<dyn DynPolicy>>,
-    authorizers: RwLock<Arc<[Rule]>>,
+    authorizers: Registry<Rule>,
+    next: AtomicU64,
 }
 
 impl Rules {
     pub(crate) fn new(policy: Option<Arc<dyn DynPolicy>>) -> Self {
         Self {
             policy,
-            authorizers: RwLock::default(),
+            ..Self::default()
         }
     }
 
     /// Adds an authorizer.
-    pub(crate) fn authorize(&self, pattern: ChannelName, authorizer: Arc<dyn Authorizer>) {
-        let mut authorizers = write(&self.authorizers);
-        *authorizers = authorizers.iter().cloned().chain([(pattern, authorizer)]).collect();
+    pub(crate) fn authorize(&self, pattern: ChannelName, authorizer: Arc<dyn Authorizer>) -> AuthorizerId {
+        let id = AuthorizerId(self.next.fetch_add(1, Relaxed));
+        let rule = Rule {
+            id,
+            pattern,
+            authorizer,
+        };
+        self.authorizers.add(rule);
+        id
+    }
+
+    /// Takes an authorizer away, and says whether it was there.
+    pub(crate) fn remove(&self, id: AuthorizerId) -> bool {
+        self.authorizers.remove(|rule| rule.id == id)
     }
 
     /// Whether nothing is set: then nobody needs to be asked.
     pub(crate) fn allow_everything(&self) -> bool {
-        self.policy.is_none() && read(&self.authorizers).is_empty()
+        self.policy.is_none() && self.authorizers.is_empty()
     }
 
     /// Asks about one operation. Either verdict may carry an `ext` and advice for the reply.
@@ -59,12 +76,11 @@ impl Rules {
         if operation == Operation::Handshake {
             return None;
         }
-        // A snapshot: user code runs under no lock.
-        let authorizers = Arc::clone(&read(&self.authorizers));
+        let authorizers = self.authorizers.all();
         let mut matching = authorizers
             .iter()
-            .filter(|(pattern, _)| pattern.matches(request.channel))
-            .map(|(_, authorizer)| authorizer.authorize(operation, request))
+            .filter(|rule| rule.pattern.matches(request.channel))
+            .map(|rule| rule.authorizer.authorize(operation, request))
             .peekable();
         matching.peek()?;
         let mut granted = false;
@@ -81,13 +97,9 @@ impl Rules {
 
 impl fmt::Debug for Rules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let patterns: Vec<_> = read(&self.authorizers)
-            .iter()
-            .map(|(pattern, _)| pattern.clone())
-            .collect();
         f.debug_struct("Rules")
             .field("has_policy", &self.policy.is_some())
-            .field("authorizers", &patterns)
+            .field("authorizers", &self.authorizers)
             .finish()
     }
 }

@@ -1,11 +1,12 @@
 //! The security policy: one object that is asked about everything.
 
-use std::{borrow::Cow, future::Future, pin::Pin};
+use std::{any::Any, borrow::Cow, future::Future, pin::Pin, sync::Arc};
 
 use http::request::Parts;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
+    attributes::Value,
     protocol::{Advice, DataError, Ext},
     session::ServerSession,
 };
@@ -46,7 +47,9 @@ pub trait SecurityPolicy: Send + Sync + 'static {
     }
 
     /// Whether a session may be the first on a channel, by publishing or subscribing to one that nobody has subscribed
-    /// to. A channel exists as long as somebody subscribes to exactly its name, so this may be asked again. Denied: `403:<reason>:channel_create_denied` or `403:<reason>:create_denied`.
+    /// to. A channel exists as long as somebody subscribes to exactly its name, so this may be asked again; one that is
+    /// [persistent](crate::ChannelSettings::persistent) always exists. Denied: `403:<reason>:channel_create_denied` or
+    /// `403:<reason>:create_denied`.
     fn can_create(&self, request: PolicyRequest<'_>) -> impl Future<Output = Verdict> + Send {
         grant(request)
     }
@@ -144,6 +147,7 @@ pub struct Verdict {
     pub(crate) denied: Option<Cow<'static, str>>,
     pub(crate) ext: Ext,
     pub(crate) advice: Option<Advice>,
+    pub(crate) attributes: Vec<Value>,
 }
 
 impl Verdict {
@@ -153,6 +157,7 @@ impl Verdict {
             denied: None,
             ext: Ext::new(),
             advice: None,
+            attributes: Vec::new(),
         }
     }
 
@@ -181,6 +186,37 @@ impl Verdict {
     /// Puts this `advice` into the reply to a handshake, or to whatever is denied, in place of the server's own.
     pub fn with_advice(mut self, advice: Advice) -> Self {
         self.advice = Some(advice);
+        self
+    }
+
+    /// Attaches a value to the session that is granted, before anybody else hears of it: so what the policy has found out
+    /// about the client is there for whoever has the session. Without effect on anything but a handshake.
+    ///
+    /// ```
+    /// use tower_bayeux::{PolicyRequest, SecurityPolicy, Verdict};
+    ///
+    /// struct User(String);
+    ///
+    /// struct Members;
+    ///
+    /// impl SecurityPolicy for Members {
+    ///     async fn can_handshake(&self, request: PolicyRequest<'_>) -> Verdict {
+    ///         match request.ext::<serde_json::Value>().as_ref().map(|ext| ext["user"].as_str()) {
+    ///             Ok(Some(user)) => Verdict::grant().with_attribute(User(user.to_owned())),
+    ///             _ => Verdict::deny(),
+    ///         }
+    ///     }
+    ///
+    ///     async fn can_publish(&self, request: PolicyRequest<'_>) -> Verdict {
+    ///         match request.session().and_then(|session| session.attribute::<User>()) {
+    ///             Some(user) if user.0 != "guest" => Verdict::grant(),
+    ///             _ => Verdict::deny(),
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub fn with_attribute<T: Any + Send + Sync>(mut self, value: T) -> Self {
+        self.attributes.push(Arc::new(value));
         self
     }
 

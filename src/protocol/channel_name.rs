@@ -80,14 +80,15 @@ impl ChannelName {
         *self.0 == *channel
     }
 
-    /// Sorts patterns that match the same channel from the root down: `/**`, `/a/**`, `/a/*`, `/a/b`.
+    /// Sorts patterns that match the same channel from the root down: `/**`, `/a/**`, `/a/*`, `/a/b`. Between the last two
+    /// is room for templates.
     pub(crate) fn breadth(&self) -> (u8, usize) {
         let kind = if self.0.ends_with("/**") {
             0
         } else if self.0.ends_with("/*") {
             1
         } else {
-            2
+            3
         };
         (kind, self.0.len())
     }
@@ -200,6 +201,8 @@ pub enum InvalidChannel {
     TooLong,
     /// A pattern, or a `/meta` channel, where a message or subscription can't go to one.
     NotAllowedHere,
+    /// A template with two parameters of one name, or with a wildcard.
+    BadTemplate,
 }
 
 impl fmt::Display for InvalidChannel {
@@ -211,6 +214,7 @@ impl fmt::Display for InvalidChannel {
             Self::MisplacedWildcard => "a wildcard is the whole last segment of a channel name",
             Self::TooLong => "a channel name is longer than 1024 bytes",
             Self::NotAllowedHere => "this channel can't be used here: a pattern or a meta channel",
+            Self::BadTemplate => "a template's parameters have names of their own, and no wildcard beside them",
         })
     }
 }

@@ -38,6 +38,8 @@ pub enum BayeuxError {
     PublishDenied,
     /// An extension or a listener has deleted the message.
     MessageDeleted,
+    /// The session sends too many messages.
+    RateLimited,
 }
 
 /// The `error` texts in replies: CometD's by default, replaceable one by one.
@@ -125,6 +127,7 @@ const fn cometd_text(error: BayeuxError) -> &'static str {
         BayeuxError::ChannelCreateDenied => "403:{reason}:channel_create_denied",
         BayeuxError::PublishDenied => "403:{reason}:publish_denied",
         BayeuxError::MessageDeleted => "404::message_deleted",
+        BayeuxError::RateLimited => "429::rate_limited",
     }
 }
 

@@ -12,6 +12,7 @@ mod frame;
 mod message;
 mod mutable;
 mod parse;
+mod publication;
 mod reply;
 mod surrogates;
 pub(crate) mod z85;
@@ -22,6 +23,7 @@ pub use client_id::{ClientId, InvalidClientId};
 pub use data::DataError;
 pub use error::{BayeuxError, ErrorTexts};
 pub use mutable::MutableMessage;
+pub use publication::{Publication, PublishError};
 
 pub(crate) use channel_name::{normalise, prefixes};
 pub(crate) use client_id::BrowserId;

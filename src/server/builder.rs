@@ -6,7 +6,7 @@ use super::{BayeuxServer, BrowserBinding, BrowserCookie, Config};
 use crate::{
     policy::{DynPolicy, Rules, SecurityPolicy},
     protocol::ErrorTexts,
-    session::OverflowPolicy,
+    session::{MessageRate, OverflowPolicy},
 };
 
 /// Configures a [`BayeuxServer`]. Every setter names its default; [`Config`] lists them all.
@@ -75,6 +75,21 @@ impl BayeuxBuilder {
         self
     }
 
+    /// How long a [lazy](crate::Publication::lazy) message waits at most for others to leave with, unless its channel's
+    /// [settings](crate::ChannelSettings::lazy_timeout) say otherwise. Default 5 s; with zero no message is lazy.
+    pub const fn max_lazy_timeout(mut self, timeout: Duration) -> Self {
+        self.config.max_lazy_timeout = timeout;
+        self
+    }
+
+    /// Whether a client that has subscribed to a channel gets what it publishes there itself. Default yes. It can be
+    /// switched off for a [channel](crate::ChannelSettings::broadcast_to_publisher) or a
+    /// [session](crate::ServerSession::set_broadcast_to_publisher) alone, too.
+    pub const fn broadcast_to_publisher(mut self, broadcast: bool) -> Self {
+        self.config.broadcast_to_publisher = broadcast;
+        self
+    }
+
     /// The most messages that wait for one session. Default 4096.
     pub const fn max_queue_messages(mut self, messages: usize) -> Self {
         self.config.max_queue_messages = messages;
@@ -121,6 +136,16 @@ impl BayeuxBuilder {
     /// The most subscriptions of one session. Default 4096. Further ones fail with `403::subscribe_failed`.
     pub const fn max_subscriptions(mut self, subscriptions: usize) -> Self {
         self.config.max_subscriptions = subscriptions;
+        self
+    }
+
+    /// How many messages a session may send. Default: no limit. What goes beyond it fails with `429::rate_limited`, before
+    /// anybody is asked about it; the session and its other messages live on.
+    ///
+    /// Publishes, subscribes and unsubscribes count. Connects do not, because a client needs one for each answer that it
+    /// gets, and a disconnect never fails. Messages without a session are for a rate limit in front.
+    pub const fn message_rate(mut self, rate: MessageRate) -> Self {
+        self.config.message_rate = Some(rate);
         self
     }
 

@@ -4,7 +4,10 @@ use std::{borrow::Cow, time::Duration};
 
 use cookie::SameSite;
 
-use crate::{protocol::ErrorTexts, session::OverflowPolicy};
+use crate::{
+    protocol::ErrorTexts,
+    session::{MessageRate, OverflowPolicy},
+};
 
 /// Everything that can be configured, with its default. Made by [`BayeuxServer::builder`](crate::BayeuxServer::builder),
 /// read by [`BayeuxServer::config`](crate::BayeuxServer::config).
@@ -17,6 +20,10 @@ pub struct Config {
     pub interval: Duration,
     /// How long a client may stay away beyond `interval` before its session expires. Default 30 s.
     pub max_interval: Duration,
+    /// How long a lazy message waits at most. Default 5 s.
+    pub max_lazy_timeout: Duration,
+    /// Whether clients get what they publish themselves, where they have subscribed. Default yes.
+    pub broadcast_to_publisher: bool,
     /// The most messages that wait for one session. Default 4096.
     pub max_queue_messages: usize,
     /// The most bytes that wait for one session. One message always fits. Default 8 MiB.
@@ -33,6 +40,8 @@ pub struct Config {
     pub max_sessions: usize,
     /// The most subscriptions of one session. Default 4096.
     pub max_subscriptions: usize,
+    /// How many messages a session may send. Default: no limit.
+    pub message_rate: Option<MessageRate>,
     /// The cookie that binds sessions to a browser.
     pub browser_cookie: BrowserCookie,
     /// How strictly it does. Default: from its first return on.
@@ -67,6 +76,8 @@ impl Default for Config {
             timeout: Duration::from_secs(30),
             interval: Duration::ZERO,
             max_interval: Duration::from_secs(30),
+            max_lazy_timeout: Duration::from_secs(5),
+            broadcast_to_publisher: true,
             max_queue_messages: 4096,
             max_queue_bytes: 8 * 1024 * 1024,
             overflow: OverflowPolicy::default(),
@@ -75,6 +86,7 @@ impl Default for Config {
             max_batch: 4096,
             max_sessions: 1_000_000,
             max_subscriptions: 4096,
+            message_rate: None,
             browser_cookie: BrowserCookie::default(),
             browser_binding: BrowserBinding::default(),
             error_texts: ErrorTexts::default(),

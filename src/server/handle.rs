@@ -4,15 +4,15 @@ use std::{any::Any, fmt, sync::Arc};
 
 use serde::Serialize;
 
-use super::{BayeuxBuilder, Config, State};
+use super::{BayeuxBuilder, Config, ServerChannel, State};
 use crate::{
     call::{Call, CallError, CallHandler, FromCall},
-    channel::{Message, Subscription},
+    channel::{ChannelSettings, Message, Subscription},
     event::{CustomEvent, Event, EventStream},
     extension::Extension,
     listener::MessageListener,
-    policy::{Authorizer, Rules},
-    protocol::{ChannelName, ClientId, Frame, InvalidChannel, normalise},
+    policy::{Authorizer, AuthorizerId, Rules},
+    protocol::{ChannelName, ClientId, InvalidChannel, Publication, PublishError, normalise},
     session::{ServerSession, Stats},
 };
 
@@ -74,12 +74,16 @@ impl BayeuxServer {
     where
         T: Serialize + ?Sized,
     {
-        let channel = normalise(channel.as_ref()).map_err(PublishError::Channel)?;
-        if channel.ends_with('*') || channel.starts_with("/meta/") {
-            return Err(PublishError::Channel(InvalidChannel::NotAllowedHere));
-        }
-        let frame = Frame::new(channel, data).map_err(|source| PublishError::Serialize(source.into()))?;
-        let message = self.0.vet(Message::new(frame, None), None, None);
+        self.send(Publication::new(channel, data)?)
+    }
+
+    /// Publishes a message, as [`publish`](Self::publish) does, with what else it says.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::Deleted`]: a [listener](crate::listener) or an [extension](crate::extension) deletes the message.
+    pub fn send(&self, publication: Publication) -> Result<(), PublishError> {
+        let message = self.0.vet(Message::from_application(publication), None, None);
         self.0.publish(&message.ok_or(PublishError::Deleted)?);
         Ok(())
     }
@@ -108,23 +112,50 @@ impl BayeuxServer {
         usize::try_from(self.stats().sessions).unwrap_or(usize::MAX)
     }
 
-    /// All names and patterns that somebody has subscribed to, in no particular order.
-    #[must_use]
-    pub fn channels(&self) -> Vec<ChannelName> {
-        self.0.channels.names()
+    /// A handle on a channel or pattern, whether or not it exists.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidChannel`]: `name` is not valid, or is a `/meta` channel.
+    pub fn channel(&self, name: impl AsRef<str>) -> Result<ServerChannel, InvalidChannel> {
+        let name = ChannelName::parse(name.as_ref())?;
+        if name.is_meta() {
+            return Err(InvalidChannel::NotAllowedHere);
+        }
+        Ok(ServerChannel::new(self.clone(), name))
     }
 
-    /// How many names and patterns somebody has subscribed to.
+    /// Replaces the settings of a channel or pattern, and so makes a channel that is to be persistent: in one step, so
+    /// that nobody finds it half configured. See [`ServerChannel`] for how long they stay.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidChannel`]: `name` is not valid, or is a `/meta` channel.
+    pub fn configure(&self, name: impl AsRef<str>, settings: ChannelSettings) -> Result<ServerChannel, InvalidChannel> {
+        let channel = self.channel(name)?;
+        channel.configure(settings);
+        Ok(channel)
+    }
+
+    /// All names and patterns that somebody has subscribed to or that are persistent, in no particular order.
+    #[must_use]
+    pub fn channels(&self) -> Vec<ChannelName> {
+        let mut names = self.0.channels.names();
+        names.extend(self.0.deserted_channels());
+        names
+    }
+
+    /// How many names and patterns somebody has subscribed to or are persistent.
     #[must_use]
     pub fn channel_count(&self) -> usize {
-        self.0.channels.len()
+        self.0.channels.len() + self.0.deserted_channels().len()
     }
 
     /// How many sessions have subscribed to exactly this name or pattern; those that reach it by another pattern do not
     /// count.
     #[must_use]
     pub fn subscriber_count(&self, channel: impl AsRef<str>) -> usize {
-        ChannelName::parse(channel.as_ref()).map_or(0, |channel| self.0.channels.session_count(&channel))
+        normalise(channel.as_ref()).map_or(0, |channel| self.0.channels.session_count(channel))
     }
 
     /// A stream of what happens from now on: sessions come and go, subscribe and unsubscribe, and
@@ -179,19 +210,38 @@ impl BayeuxServer {
         Ok(self.0.subscription(channel))
     }
 
-    /// Adds a rule for the channels that `pattern` matches. It stays for the life of the server and does not touch
-    /// subscriptions that exist. See [`Authorizer`] for how rules add up.
+    /// Adds a rule for the channels that `pattern` matches. It stays until [`remove_authorizer`](Self::remove_authorizer)
+    /// and does not touch subscriptions that exist. See [`Authorizer`] for how rules add up.
     ///
     /// # Errors
     ///
     /// [`InvalidChannel`]: `pattern` is not valid.
-    pub fn authorize(&self, pattern: impl AsRef<str>, authorizer: impl Authorizer) -> Result<(), InvalidChannel> {
+    pub fn authorize(
+        &self,
+        pattern: impl AsRef<str>,
+        authorizer: impl Authorizer,
+    ) -> Result<AuthorizerId, InvalidChannel> {
         let pattern = ChannelName::parse(pattern.as_ref())?;
-        self.0.rules.authorize(pattern, Arc::new(authorizer));
-        Ok(())
+        Ok(self.0.rules.authorize(pattern, Arc::new(authorizer)))
     }
 
-    /// Sets a handler for what clients publish on the channels that `pattern` matches: an async function that takes what
+    /// Takes a rule away, and says whether it was there.
+    ///
+    /// ```
+    /// use tower_bayeux::{BayeuxServer, Grant};
+    ///
+    /// let bayeux = BayeuxServer::new();
+    /// let closed = bayeux.authorize("/room/7", Grant::NONE)?;
+    /// // Later:
+    /// assert!(bayeux.remove_authorizer(closed));
+    /// # Ok::<(), tower_bayeux::InvalidChannel>(())
+    /// ```
+    pub fn remove_authorizer(&self, id: AuthorizerId) -> bool {
+        self.0.rules.remove(id)
+    }
+
+    /// Sets a handler for what clients publish on the channels that `pattern`, which may be a template such as
+    /// `/game/{id}/move`, matches: an async function that takes what
     /// it needs of the message, and answers the caller by what it returns. [`call`](crate::call) says all about it. It
     /// stays for the life of the server.
     ///
@@ -209,18 +259,14 @@ impl BayeuxServer {
     ///
     /// # Errors
     ///
-    /// [`InvalidChannel`]: `pattern` is not valid, or is a `/meta` channel, on which nothing is published.
+    /// [`InvalidChannel`]: `pattern` is not valid, or is a `/meta` channel, on which nothing is published; a template's
+    /// parameters must have names of their own, and can't be combined with wildcards.
     pub fn service<Args: 'static>(
         &self,
         pattern: impl AsRef<str>,
         handler: impl CallHandler<Args>,
     ) -> Result<(), InvalidChannel> {
-        let pattern = ChannelName::parse(pattern.as_ref())?;
-        if pattern.is_meta() {
-            return Err(InvalidChannel::NotAllowedHere);
-        }
-        self.0.services.add(pattern, handler);
-        Ok(())
+        self.0.services.add(pattern.as_ref(), handler)
     }
 
     /// Adds an extension: code that sees every message of every client, and may change, answer or delete it.
@@ -305,38 +351,6 @@ impl fmt::Debug for BayeuxServer {
             .field("config", &self.0.config)
             .field("stats", &self.stats())
             .finish()
-    }
-}
-
-/// Why a message could not be published.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum PublishError {
-    /// The channel is not valid, a pattern, or a `/meta` channel.
-    Channel(InvalidChannel),
-    /// The data could not be written as JSON.
-    Serialize(Box<dyn std::error::Error + Send + Sync>),
-    /// A listener or an extension has deleted the message.
-    Deleted,
-}
-
-impl fmt::Display for PublishError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Channel(_) => "not a channel to publish on",
-            Self::Serialize(_) => "the data can't be written as JSON",
-            Self::Deleted => "a listener or an extension has deleted the message",
-        })
-    }
-}
-
-impl std::error::Error for PublishError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Channel(source) => Some(source),
-            Self::Serialize(source) => Some(&**source),
-            Self::Deleted => None,
-        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! The application's handle on the server, its configuration, and the shared state under it.
 
 mod builder;
+mod channel;
 mod config;
 mod handle;
 mod state;
 
 pub use builder::BayeuxBuilder;
+pub use channel::ServerChannel;
 pub use config::{BrowserBinding, BrowserCookie, Config};
-pub use handle::{BayeuxServer, PublishError, SubscribeError};
+pub use handle::{BayeuxServer, SubscribeError};
 
 pub(crate) use state::{NotSubscribed, State};

@@ -11,15 +11,16 @@ use http::request::Parts;
 use super::Config;
 use crate::{
     Reason,
+    attributes::Value,
     call::Services,
-    channel::{ChannelIndex, Feed, Message, Subscriber, Subscription, Unsubscribe},
+    channel::{ChannelIndex, Configured, Feed, Manner, Message, Subscriber, Subscription, Unsubscribe},
     event::{Announced, Event, EventBus},
     extension::{Extensions, Fate, OutgoingContext},
     listener::{Listeners, MessageContext},
     policy::Rules,
     protocol::{ChannelName, ClientId, Frame, MutableMessage},
     session::{
-        Delivery, Host, Hub, Origin, QueueLimits, ServerSession, Session, SessionTable, SubscriptionMap, Sweeper,
+        Delivery, Host, Hub, Origin, QueueLimits, ServerSession, Session, SessionTable, SubscriptionMap, Sweeper, Times,
     },
 };
 
@@ -29,6 +30,7 @@ pub(crate) struct State {
     pub(crate) hub: Arc<Hub>,
     pub(crate) sessions: SessionTable,
     pub(crate) channels: ChannelIndex,
+    pub(crate) configured: Configured,
     pub(crate) events: EventBus,
     pub(crate) rules: Rules,
     pub(crate) services: Services,
@@ -55,13 +57,14 @@ impl State {
             hub: Arc::new(Hub::new(
                 limits,
                 config.max_held_per_browser,
-                config.interval,
-                config.max_interval,
+                Times::new(config.timeout, config.interval, config.max_interval),
+                config.max_lazy_timeout,
                 this.clone() as Weak<dyn Host>,
             )),
             config,
             sessions: SessionTable::default(),
             channels: ChannelIndex::default(),
+            configured: Configured::default(),
             events: EventBus::default(),
             rules,
             services: Services::default(),
@@ -78,8 +81,14 @@ impl State {
     }
 
     /// Makes a session and announces it.
-    pub(crate) fn add_session(&self, origin: Option<Origin>, request: &Arc<Parts>) -> Arc<Session> {
+    pub(crate) fn add_session(
+        &self,
+        origin: Option<Origin>,
+        attributes: Vec<Value>,
+        request: &Arc<Parts>,
+    ) -> Arc<Session> {
         let session = Session::new(ClientId::generate(), origin, Arc::clone(&self.hub));
+        session.attach(attributes);
         // Whatever happens to the session next waits for this lock, and so is announced after this.
         let subscriptions = session.subscriptions();
         self.sessions.insert(Arc::clone(&session));
@@ -281,10 +290,35 @@ impl State {
 
     /// Queues a message for every subscriber, the one path of all publishes, and says how many there were.
     pub(crate) fn publish(&self, message: &Message) -> usize {
-        let mut delivery = Delivery::new(&self.hub);
+        let mut delivery = self.delivery(message);
         delivery.count_published();
         self.channels.publish(message, &mut delivery);
         delivery.offered()
+    }
+
+    /// How a message goes out, by what server, channel and session say.
+    fn delivery<'a>(&'a self, message: &'a Message) -> Delivery<'a> {
+        let max_lazy_timeout = self.config.max_lazy_timeout;
+        let manner = Manner {
+            lazy: message.is_lazy().then_some(max_lazy_timeout),
+            broadcast_to_publisher: self.config.broadcast_to_publisher,
+        };
+        let manner = self.configured.manner(message.channel(), max_lazy_timeout, manner);
+        let sender = message.sender().map(|sender| &**sender.record());
+        let except = sender.filter(|sender| !(manner.broadcast_to_publisher && sender.hears_itself()));
+        Delivery::new(&self.hub).lazily(manner.lazy).except(except)
+    }
+
+    /// Whether somebody has subscribed to exactly this name or pattern, or it is persistent.
+    pub(crate) fn channel_exists(&self, name: &str) -> bool {
+        self.channels.contains(name) || self.configured.is_persistent(name)
+    }
+
+    /// Those that are persistent, though nobody has subscribed to them.
+    pub(super) fn deserted_channels(&self) -> Vec<ChannelName> {
+        let mut persistent = self.configured.persistent();
+        persistent.retain(|name| !self.channels.contains(name.as_str()));
+        persistent
     }
 
     /// A server-side subscription.

@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::{
-    Lease, Session,
+    Lease, Session, Times,
     record::{State, signed},
 };
 use crate::{Reason, sync::wake};
@@ -23,8 +23,8 @@ use crate::{Reason, sync::wake};
 pub(crate) struct Connect {
     session: Arc<Session>,
     generation: u64,
-    /// The client's pause before its next connect.
-    interval: Duration,
+    /// The client's own pause before its next connect.
+    interval: Option<Duration>,
     held_since: Option<Instant>,
     /// Whether it took the place of one that was held.
     replaces: bool,
@@ -39,6 +39,8 @@ pub(crate) struct Taken {
     pub(crate) reason: Reason,
     /// How long it was held.
     pub(crate) held: Duration,
+    /// The session's times, as the client is to be told.
+    pub(crate) times: Times,
 }
 
 impl Connect {
@@ -49,6 +51,9 @@ impl Connect {
         if let (Some(acks), Some(batch)) = (state.acks.as_mut(), acknowledged) {
             let again = acks.acknowledge(batch);
             session.hub.counters.queued(signed(again.len()), signed(again.bytes()));
+            if !again.is_empty() {
+                state.hurry();
+            }
             state.queue.give_back(again);
         }
         state.generation += 1;
@@ -59,7 +64,7 @@ impl Connect {
         let replaces = superseded.is_some();
         wake(superseded);
         Self {
-            interval: interval.unwrap_or(session.hub.interval),
+            interval,
             session,
             generation,
             held_since: None,
@@ -107,21 +112,31 @@ impl Connect {
         if self.session.hub.is_draining() {
             return Some(Reason::Shutdown);
         }
-        (!state.queue.is_empty()).then_some(Reason::Delivered)
+        state.is_due().then_some(Reason::Delivered)
     }
 
     fn finish(&mut self, state: &mut State, reason: Reason) -> Taken {
         self.done = true;
         let held = self.end_hold();
+        let times = self.session.times_in(state);
         let lease = if reason == Reason::Superseded {
             Lease::empty(Arc::clone(&self.session))
         } else {
             state.connected = true;
-            self.session.arm_expiry(self.interval);
+            self.arm_expiry(&times);
             self.session.lease(state)
         };
         self.session.hub.counters.connects_ended.add(reason, 1);
-        Taken { lease, reason, held }
+        Taken {
+            lease,
+            reason,
+            held,
+            times,
+        }
+    }
+
+    fn arm_expiry(&self, times: &Times) {
+        self.session.arm_expiry(times, self.interval.unwrap_or(times.interval));
     }
 
     fn start_hold(&mut self) {
@@ -149,7 +164,7 @@ impl Drop for Connect {
         self.session.hub.counters.connects_ended.add(Reason::ClientGone, 1);
         let mut state = self.session.state();
         if state.generation == self.generation {
-            self.session.arm_expiry(self.interval);
+            self.arm_expiry(&self.session.times_in(&state));
             let waker = state.waker.take();
             drop(state);
             drop(waker);
@@ -174,24 +189,33 @@ impl Future for Held {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Taken> {
         let this = self.project();
         let connect = this.connect;
-        let Some(timeout) = this.timeout.as_pin_mut() else {
+        let Some(mut timeout) = this.timeout.as_pin_mut() else {
             return Poll::Ready(connect.answer_now());
         };
         let session = Arc::clone(&connect.session);
         // A waker's own clone and drop may run anything, so never under the lock.
         let waker = cx.waker().clone();
-        let replaced = {
+        let (replaced, lazy_until) = {
             let mut state = session.state();
             if let Some(reason) = connect.release_reason(&state) {
                 return Poll::Ready(connect.finish(&mut state, reason));
             }
-            state.waker.replace(waker)
+            (state.waker.replace(waker), state.lazy_until())
         };
         drop(replaced);
+        if let Some(until) = lazy_until.filter(|until| *until < timeout.deadline()) {
+            timeout.as_mut().reset(until);
+        }
         connect.start_hold();
         ready!(timeout.poll(cx));
         let mut state = session.state();
-        let reason = connect.release_reason(&state).unwrap_or(Reason::Timeout);
+        // Lazy messages whose time has come, or a batch that is still open: the connect takes along what there is.
+        let otherwise = if state.queue.is_empty() {
+            Reason::Timeout
+        } else {
+            Reason::Delivered
+        };
+        let reason = connect.release_reason(&state).unwrap_or(otherwise);
         let waker = (reason != Reason::Superseded).then(|| state.waker.take());
         let taken = connect.finish(&mut state, reason);
         drop(state);

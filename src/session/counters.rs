@@ -25,6 +25,8 @@ pub struct Stats {
     pub sessions_added: u64,
     /// Messages published, by clients and by the application.
     pub published_messages: u64,
+    /// Messages from clients that were refused because a session sent too many.
+    pub rate_limited_messages: u64,
     /// Messages whose answer the HTTP server began to send. Without the acknowledgement extension nobody knows
     /// whether they arrived.
     pub delivered_messages: u64,
@@ -81,6 +83,7 @@ pub(crate) struct Counters {
     pub(crate) queued_bytes: AtomicI64,
     pub(crate) sessions_added: AtomicU64,
     pub(crate) published: AtomicU64,
+    pub(crate) rate_limited: AtomicU64,
     pub(crate) delivered: AtomicU64,
     pub(crate) answers: AtomicU64,
     pub(crate) given_back: AtomicU64,
@@ -121,6 +124,7 @@ impl Counters {
             queued_bytes: gauge(&self.queued_bytes),
             sessions_added: self.sessions_added.load(Relaxed),
             published_messages: self.published.load(Relaxed),
+            rate_limited_messages: self.rate_limited.load(Relaxed),
             delivered_messages: self.delivered.load(Relaxed),
             delivered_answers: self.answers.load(Relaxed),
             given_back_messages: self.given_back.load(Relaxed),

@@ -3,6 +3,7 @@
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     task::Waker,
+    time::Duration,
 };
 
 use super::{Hub, Session};
@@ -15,6 +16,10 @@ use crate::{Reason, sync::wake};
 #[derive(Debug)]
 pub(crate) struct Delivery<'a> {
     hub: &'a Hub,
+    /// How long it may wait in the queues; not at all if `None`.
+    lazy: Option<Duration>,
+    /// The one session that does not get it.
+    except: Option<&'a Session>,
     wakers: Vec<Waker>,
     overflowed: Vec<Arc<Session>>,
     messages: i64,
@@ -26,12 +31,34 @@ impl<'a> Delivery<'a> {
     pub(crate) const fn new(hub: &'a Hub) -> Self {
         Self {
             hub,
+            lazy: None,
+            except: None,
             wakers: Vec::new(),
             overflowed: Vec::new(),
             messages: 0,
             bytes: 0,
             offered: 0,
         }
+    }
+
+    /// The message may wait for so long; no time at all makes it like any other.
+    pub(crate) fn lazily(mut self, timeout: Option<Duration>) -> Self {
+        self.lazy = timeout.filter(|timeout| !timeout.is_zero());
+        self
+    }
+
+    /// The message does not go to this session.
+    pub(crate) const fn except(mut self, session: Option<&'a Session>) -> Self {
+        self.except = session;
+        self
+    }
+
+    pub(super) const fn lazy(&self) -> Option<Duration> {
+        self.lazy
+    }
+
+    pub(crate) fn leaves_out(&self, session: &Session) -> bool {
+        self.except.is_some_and(|except| std::ptr::eq(except, session))
     }
 
     /// How many sessions it was offered to so far.

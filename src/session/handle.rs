@@ -5,14 +5,15 @@ use std::{
     fmt,
     hash::{Hash, Hasher},
     sync::Arc,
+    time::Duration,
 };
 
 use serde::Serialize;
 
-use super::{Delivery, Hub, Session, record::Refused};
+use super::{Batch, Delivery, Hub, Session, record::Refused};
 use crate::{
     Reason,
-    protocol::{ChannelName, ClientId, Frame, InvalidChannel, normalise},
+    protocol::{ChannelName, ClientId, InvalidChannel, Publication, PublishError},
 };
 
 /// A session, as the application sees it: deliver to it, end it, attach values to it. Cheap to clone.
@@ -41,6 +42,10 @@ impl ServerSession {
         &self.0.hub
     }
 
+    pub(crate) const fn record(&self) -> &Arc<Session> {
+        &self.0
+    }
+
     /// The session's `clientId`.
     #[must_use]
     pub fn id(&self) -> &ClientId {
@@ -63,16 +68,23 @@ impl ServerSession {
     where
         T: Serialize + ?Sized,
     {
-        let channel = normalise(channel.as_ref()).map_err(DeliverError::Channel)?;
-        if channel.ends_with('*') || channel.starts_with("/meta/") {
-            return Err(DeliverError::Channel(InvalidChannel::NotAllowedHere));
-        }
-        let frame = Frame::new(channel, data).map_err(|source| DeliverError::Serialize(source.into()))?;
+        self.send(Publication::new(channel, data)?)
+    }
+
+    /// Sends a message to this session alone, as [`deliver`](Self::deliver) does, with what else it says. Settings of its
+    /// channel do not matter: it is lazy if it says so itself.
+    ///
+    /// # Errors
+    ///
+    /// [`DeliverError`]: a session that has ended, a full queue, an [extension](crate::extension) that has deleted the
+    /// message.
+    pub fn send(&self, publication: Publication) -> Result<(), DeliverError> {
         let Some(host) = self.0.hub.host.upgrade() else {
             return Err(DeliverError::SessionGone(Reason::Shutdown));
         };
-        let frame = host.extend(self, frame).ok_or(DeliverError::Deleted)?;
-        let mut delivery = Delivery::new(&self.0.hub);
+        let lazy = publication.lazy.then_some(self.0.hub.max_lazy_timeout);
+        let frame = host.extend(self, publication.frame).ok_or(DeliverError::Deleted)?;
+        let mut delivery = Delivery::new(&self.0.hub).lazily(lazy);
         let offered = self.0.offer(frame.json(), &mut delivery);
         delivery.flush();
         offered.map_err(|refused| match refused {
@@ -85,6 +97,77 @@ impl ServerSession {
     /// `reconnect: none`: at once if a connect is held, otherwise in reply to the next one.
     pub fn disconnect(&self) {
         self.0.hub.remove(&self.0, Reason::ServerDisconnect);
+    }
+
+    /// Runs `body`, and lets what is delivered to the session meanwhile, by whomever, leave in one answer: a held connect
+    /// is woken at the end of the outermost batch, also if `body` panics. A connect whose time is over is answered all the
+    /// same.
+    ///
+    /// ```
+    /// # use tower_bayeux::{DeliverError, ServerSession};
+    /// # fn example(session: &ServerSession) -> Result<(), DeliverError> {
+    /// session.batch(|| {
+    ///     session.deliver("/portfolio/cash", &1000)?;
+    ///     session.deliver("/portfolio/shares", &[3, 5])
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn batch<R>(&self, body: impl FnOnce() -> R) -> R {
+        let _batch = Batch::begin(Arc::clone(&self.0));
+        body()
+    }
+
+    /// Sets for how long connects of this session are held, from the next one on; `None` for the server's
+    /// [`timeout`](crate::Config::timeout).
+    pub fn set_timeout(&self, timeout: Option<Duration>) {
+        self.0.set_times(|times| times.timeout = timeout);
+    }
+
+    /// The session's own timeout, if one was set.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        self.0.own_times().timeout
+    }
+
+    /// Sets the pause that this client is told to make between connects, from the next reply on; `None` for the server's
+    /// [`interval`](crate::Config::interval).
+    pub fn set_interval(&self, interval: Option<Duration>) {
+        self.0.set_times(|times| times.interval = interval);
+    }
+
+    /// The session's own interval, if one was set.
+    #[must_use]
+    pub fn interval(&self) -> Option<Duration> {
+        self.0.own_times().interval
+    }
+
+    /// Sets how long this client may stay away beyond its interval before the session expires, at least 0.1 s; `None`
+    /// for the server's [`max_interval`](crate::Config::max_interval). A longer time holds at once, a shorter one from the
+    /// end of the next connect on.
+    ///
+    /// Who has had enough of it is seen in time by whoever looks for the session, and told by events when expired
+    /// sessions are looked for, every second at least.
+    pub fn set_max_interval(&self, max_interval: Option<Duration>) {
+        self.0.set_times(|times| times.max_interval = max_interval);
+    }
+
+    /// The session's own maximum, if one was set.
+    #[must_use]
+    pub fn max_interval(&self) -> Option<Duration> {
+        self.0.own_times().max_interval
+    }
+
+    /// Sets whether the session gets what it publishes itself, where it has subscribed. Default yes. It does not where
+    /// this is off for the server, the channel or the session.
+    pub fn set_broadcast_to_publisher(&self, broadcast: bool) {
+        self.0.set_hears_itself(broadcast);
+    }
+
+    /// Whether the session, for its part, gets what it publishes itself.
+    #[must_use]
+    pub fn broadcast_to_publisher(&self) -> bool {
+        self.0.hears_itself()
     }
 
     /// What the session has subscribed to, in no particular order. After its end: what it had subscribed to.
@@ -159,6 +242,16 @@ pub enum DeliverError {
     QueueFull(Reason),
     /// An extension has deleted the message.
     Deleted,
+}
+
+impl From<PublishError> for DeliverError {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Channel(source) => Self::Channel(source),
+            PublishError::Serialize(source) => Self::Serialize(source),
+            PublishError::Deleted => Self::Deleted,
+        }
+    }
 }
 
 impl fmt::Display for DeliverError {

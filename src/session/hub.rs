@@ -13,7 +13,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{QueueLimits, ServerSession, Session, browsers::Browsers, counters::Counters};
+use super::{QueueLimits, ServerSession, Session, Times, browsers::Browsers, counters::Counters};
 use crate::{
     Reason,
     protocol::{ClientId, Frame},
@@ -34,16 +34,13 @@ pub(crate) trait Host: Send + Sync {
     fn sweep(&self, shard: usize);
 }
 
-/// A session that could not outlive its own handshake would send its client into an endless loop.
-const SHORTEST_LIFE: Duration = Duration::from_millis(100);
-
 /// Limits, counters, the clock and the way up, shared by all sessions.
 pub(crate) struct Hub {
     pub(crate) limits: QueueLimits,
-    /// The pause that clients are told to make between connects.
-    pub(crate) interval: Duration,
-    /// How long a client may stay away beyond that pause.
-    pub(crate) max_interval: Duration,
+    /// The times of a session that has none of its own.
+    pub(crate) times: Times,
+    /// How long lazy messages wait at most.
+    pub(crate) max_lazy_timeout: Duration,
     pub(crate) counters: Counters,
     pub(crate) host: Weak<dyn Host>,
     pub(super) browsers: Browsers,
@@ -57,15 +54,15 @@ impl Hub {
     pub(crate) fn new(
         limits: QueueLimits,
         held_per_browser: usize,
-        interval: Duration,
-        max_interval: Duration,
+        times: Times,
+        max_lazy_timeout: Duration,
         host: Weak<dyn Host>,
     ) -> Self {
         Self {
             browsers: Browsers::new(held_per_browser),
             limits,
-            interval,
-            max_interval: max_interval.max(SHORTEST_LIFE),
+            times,
+            max_lazy_timeout,
             counters: Counters::default(),
             host,
             draining: AtomicBool::new(false),
@@ -77,6 +74,11 @@ impl Hub {
     /// Milliseconds since the server was built.
     pub(crate) fn now(&self) -> u64 {
         millis(Instant::now().saturating_duration_since(self.epoch))
+    }
+
+    pub(super) fn now_in_nanos(&self) -> u64 {
+        let age = Instant::now().saturating_duration_since(self.epoch);
+        u64::try_from(age.as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// The moment `after` from now, as [`now`](Self::now) will tell it.

@@ -116,6 +116,7 @@ impl Session {
             return;
         }
         state.queue.give_back(messages);
+        state.hurry();
         counters.queued(signed(count), signed(bytes));
         counters.given_back.fetch_add(count as u64, Relaxed);
         let waker = state.waker.take();
@@ -126,6 +127,7 @@ impl Session {
     /// Takes the whole queue for an answer; called under the state lock.
     pub(super) fn lease(self: &Arc<Self>, state: &mut State) -> Lease {
         let messages = state.queue.take();
+        state.hurry();
         if !messages.is_empty() {
             state.answers += 1;
             self.hub

@@ -6,7 +6,7 @@
 //! connect; the innermost lock of all) and `attributes`. No user code and no waker runs under any of them.
 
 mod acks;
-mod attributes;
+mod batch;
 mod browsers;
 mod connect;
 mod counters;
@@ -14,15 +14,20 @@ mod delivery;
 mod expiry;
 mod handle;
 mod hub;
+mod lazy;
 mod lease;
 mod queue;
+mod rate;
 mod record;
 mod table;
+mod times;
 
 pub use counters::{ReasonCounts, Stats};
 pub use handle::{DeliverError, ServerSession};
 pub use queue::OverflowPolicy;
+pub use rate::MessageRate;
 
+pub(crate) use batch::Batch;
 pub(crate) use browsers::BrowserSlot;
 pub(crate) use connect::{Connect, Held, Taken};
 pub(crate) use delivery::Delivery;
@@ -32,3 +37,4 @@ pub(crate) use lease::Lease;
 pub(crate) use queue::QueueLimits;
 pub(crate) use record::{Origin, Session, SubscriptionMap};
 pub(crate) use table::SessionTable;
+pub(crate) use times::Times;

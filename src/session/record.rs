@@ -11,15 +11,18 @@ use std::{
 };
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::{
     Delivery, Hub,
     acks::Acks,
-    attributes::Attributes,
     queue::{Pushed, Queue},
+    rate::{Bucket, MessageRate},
+    times::{OwnTimes, Times},
 };
 use crate::{
     Reason,
+    attributes::{Attributes, Value},
     protocol::{BrowserId, ChannelName, ClientId, FAREWELL},
     sync::{lock, wake},
 };
@@ -43,11 +46,15 @@ pub(crate) struct Session {
     browser: Option<BrowserId>,
     /// Whether the client ever sent the cookie back.
     bound: AtomicBool,
+    /// Whether the session does not get what it publishes itself.
+    hears_others_only: AtomicBool,
     /// When the session expires, in the hub's milliseconds; `NEVER` while a connect is in progress.
-    deadline: AtomicU64,
+    pub(super) deadline: AtomicU64,
     subscriptions: Mutex<SubscriptionMap>,
     state: Mutex<State>,
     pub(super) attributes: Attributes,
+    /// What is left of the messages that the client may send, where they are limited.
+    bucket: Bucket,
 }
 
 /// A session's subscriptions, each with its number in the channel's subscriber list. `closed` stops late comers; the
@@ -74,6 +81,17 @@ pub(super) struct State {
     pub(super) acks: Option<Box<Acks>>,
     /// The `id`s of the latest publishes, if they are to be remembered.
     published: Option<Box<Published>>,
+    /// How many batches are open.
+    pub(super) batches: u32,
+    pub(super) rare: Option<Box<Rare>>,
+}
+
+/// What few sessions have, so that the others do not pay for it.
+#[derive(Debug, Default)]
+pub(super) struct Rare {
+    pub(super) times: OwnTimes,
+    /// Until when the queue may stay where it is, if all in it is lazy.
+    pub(super) lazy_until: Option<Instant>,
 }
 
 /// The `id`s of the latest publishes, oldest first.
@@ -91,15 +109,17 @@ pub(crate) enum Refused {
 
 impl Session {
     pub(crate) fn new(id: ClientId, origin: Option<Origin>, hub: Arc<Hub>) -> Arc<Self> {
-        let deadline = hub.deadline(hub.interval.saturating_add(hub.max_interval));
+        let deadline = hub.deadline(hub.times.life(hub.times.interval));
         Arc::new(Self {
             id,
             browser: origin.map(|origin| origin.browser),
             bound: AtomicBool::new(origin.is_some_and(|origin| origin.returned)),
+            hears_others_only: AtomicBool::new(false),
             deadline: AtomicU64::new(deadline),
             subscriptions: Mutex::default(),
             state: Mutex::default(),
             attributes: Attributes::default(),
+            bucket: Bucket::default(),
             hub,
         })
     }
@@ -118,9 +138,30 @@ impl Session {
         self.bound.store(true, Relaxed);
     }
 
+    /// Whether the session, for its part, gets what it publishes.
+    pub(crate) fn hears_itself(&self) -> bool {
+        !self.hears_others_only.load(Relaxed)
+    }
+
+    pub(super) fn set_hears_itself(&self, hears: bool) {
+        self.hears_others_only.store(!hears, Relaxed);
+    }
+
+    /// Takes one of the messages that the client may send, if there is one left.
+    pub(crate) fn may_send(&self, rate: MessageRate) -> bool {
+        self.bucket.take(rate, self.hub.now_in_nanos())
+    }
+
     /// Whether nobody has ended it yet.
     pub(crate) fn is_open(&self) -> bool {
         self.state().closed.is_none()
+    }
+
+    /// Attaches values before the session is known to anybody.
+    pub(crate) fn attach(&self, attributes: Vec<Value>) {
+        for value in attributes {
+            self.attributes.put(value);
+        }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -132,10 +173,13 @@ impl Session {
         lock(&self.subscriptions)
     }
 
-    /// A sign of life: at least `max_interval` from now.
+    /// A sign of life: at least `max_interval` from now, unless the session has ended.
     pub(crate) fn touch(&self) {
-        self.deadline
-            .fetch_max(self.hub.deadline(self.hub.max_interval), Relaxed);
+        let state = self.state();
+        if state.closed.is_none() {
+            let deadline = self.hub.deadline(self.times_in(&state).max_interval);
+            self.deadline.fetch_max(deadline, Relaxed);
+        }
     }
 
     /// Takes the deadline away while a connect is in progress.
@@ -143,9 +187,10 @@ impl Session {
         self.deadline.store(NEVER, Relaxed);
     }
 
-    /// Sets the deadline anew when a connect has ended; called under the state lock, after a check of the generation.
-    pub(super) fn arm_expiry(&self, interval: Duration) {
-        let deadline = self.hub.deadline(interval.saturating_add(self.hub.max_interval));
+    /// Sets the deadline anew when a connect of a client that pauses for `interval` has ended; called under the state
+    /// lock, after a check of the generation.
+    pub(super) fn arm_expiry(&self, times: &Times, interval: Duration) {
+        let deadline = self.hub.deadline(times.life(interval));
         self.deadline.store(deadline, Relaxed);
     }
 
@@ -169,7 +214,10 @@ impl Session {
                     self.hub.counters.dropped.add(Reason::OldestDropped, evicted);
                 }
                 delivery.queued(1 - signed(evicted), size - signed(evicted_bytes));
-                if let Some(waker) = state.waker.take() {
+                if state.has_queued(delivery.lazy())
+                    && state.batches == 0
+                    && let Some(waker) = state.waker.take()
+                {
                     delivery.wake(waker);
                 }
                 Ok(())

@@ -1,4 +1,4 @@
-//! Values that the application attaches to a session, one per type.
+//! Values that the application attaches to something, one per type.
 
 use std::{
     any::{Any, TypeId},
@@ -8,34 +8,38 @@ use std::{
 
 use crate::sync::lock;
 
-type Value = Arc<dyn Any + Send + Sync>;
+/// A value of any type.
+pub(crate) type Value = Arc<dyn Any + Send + Sync>;
 
-/// One value per type; sessions have few of them, so a list will do. Values are shared, so that no `Clone` or `Drop` of
+/// One value per type; they are few, so a list will do. Values are shared, so that no `Clone` or `Drop` of
 /// the user's runs under the lock.
 #[derive(Debug, Default)]
-pub(super) struct Attributes(Mutex<Vec<Value>>);
+pub(crate) struct Attributes(Mutex<Vec<Value>>);
 
 impl Attributes {
-    pub(super) fn insert<T: Any + Send + Sync>(&self, value: T) -> Option<Arc<T>> {
-        let value: Value = Arc::new(value);
+    pub(crate) fn insert<T: Any + Send + Sync>(&self, value: T) -> Option<Arc<T>> {
+        typed(self.put(Arc::new(value)))
+    }
+
+    /// As [`insert`](Self::insert), whatever its type.
+    pub(crate) fn put(&self, value: Value) -> Option<Value> {
+        let id = (*value).type_id();
         let mut values = lock(&self.0);
-        let replaced = match values.iter_mut().find(|value| is::<T>(value)) {
+        match values.iter_mut().find(|other| (***other).type_id() == id) {
             Some(slot) => Some(mem::replace(slot, value)),
             None => {
                 values.push(value);
                 None
             }
-        };
-        drop(values);
-        typed(replaced)
+        }
     }
 
-    pub(super) fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+    pub(crate) fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
         let found = lock(&self.0).iter().find(|value| is::<T>(value)).cloned();
         typed(found)
     }
 
-    pub(super) fn get_or_default<T: Any + Default + Send + Sync>(&self) -> Arc<T> {
+    pub(crate) fn get_or_default<T: Any + Default + Send + Sync>(&self) -> Arc<T> {
         let default: Value = Arc::new(T::default());
         let mut values = lock(&self.0);
         let found = values.iter().find(|value| is::<T>(value)).cloned();
@@ -48,7 +52,7 @@ impl Attributes {
         typed(Some(value)).unwrap_or_default()
     }
 
-    pub(super) fn remove<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+    pub(crate) fn remove<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
         let mut values = lock(&self.0);
         let index = values.iter().position(is::<T>);
         let removed = index.map(|index| values.swap_remove(index));

@@ -1,0 +1,188 @@
+//! What the application has set for single channels.
+
+use std::{
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use super::pattern_map::PatternMap;
+use crate::{
+    attributes::Attributes,
+    protocol::ChannelName,
+    sync::{read, write},
+};
+
+/// Settings of a channel or pattern, for [`BayeuxServer::configure`](crate::BayeuxServer::configure).
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use tower_bayeux::{BayeuxServer, ChannelSettings};
+///
+/// let bayeux = BayeuxServer::new();
+/// bayeux.configure("/lobby", ChannelSettings::new().persistent(true))?;
+/// let lazy = ChannelSettings::new().lazy(true).lazy_timeout(Duration::from_secs(1));
+/// bayeux.configure("/telemetry/**", lazy)?;
+/// # Ok::<(), tower_bayeux::InvalidChannel>(())
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+#[must_use]
+pub struct ChannelSettings {
+    /// Whether the channel exists though nobody has subscribed. Default no.
+    pub persistent: bool,
+    /// Whether what is published may wait. Default no.
+    pub lazy: bool,
+    /// For how long it may, at most. Default: the server's `max_lazy_timeout`.
+    pub lazy_timeout: Option<Duration>,
+    /// Whether publishers that have subscribed get their own messages. Default yes.
+    pub broadcast_to_publisher: bool,
+}
+
+impl Default for ChannelSettings {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ChannelSettings {
+    /// The settings of a channel that has none.
+    pub const fn new() -> Self {
+        Self {
+            persistent: false,
+            lazy: false,
+            lazy_timeout: None,
+            broadcast_to_publisher: true,
+        }
+    }
+
+    /// Whether the channel exists though nobody has subscribed: [`channels`](crate::BayeuxServer::channels) lists it, and
+    /// [`can_create`](crate::SecurityPolicy::can_create) is not asked about it. Default no. Of a pattern it says that
+    /// somebody may subscribe to the pattern, and nothing about the channels that it matches.
+    pub const fn persistent(mut self, persistent: bool) -> Self {
+        self.persistent = persistent;
+        self
+    }
+
+    /// Whether what is published on the channel, or on those that the pattern matches, is
+    /// [lazy](crate::Publication::lazy), whoever publishes it. Default no.
+    pub const fn lazy(mut self, lazy: bool) -> Self {
+        self.lazy = lazy;
+        self
+    }
+
+    /// How long a lazy message waits at most. Default: [`max_lazy_timeout`](crate::BayeuxBuilder::max_lazy_timeout). Zero
+    /// is not lazy at all. Where several lazy settings match, the shortest time counts.
+    pub const fn lazy_timeout(mut self, timeout: Duration) -> Self {
+        self.lazy_timeout = Some(timeout);
+        self
+    }
+
+    /// Whether a client that has subscribed gets what it publishes itself. Default yes. It does not where this is off for
+    /// any setting that matches, for the server ([`broadcast_to_publisher`](crate::BayeuxBuilder::broadcast_to_publisher))
+    /// or for the [session](crate::ServerSession::set_broadcast_to_publisher).
+    pub const fn broadcast_to_publisher(mut self, broadcast: bool) -> Self {
+        self.broadcast_to_publisher = broadcast;
+        self
+    }
+
+    /// Whether publishes have to look at them.
+    const fn concerns_publishes(&self) -> bool {
+        self.lazy || !self.broadcast_to_publisher
+    }
+}
+
+/// How a message goes out, by all settings that match its channel.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Manner {
+    /// How long it may wait.
+    pub(crate) lazy: Option<Duration>,
+    /// Whether its publisher gets it.
+    pub(crate) broadcast_to_publisher: bool,
+}
+
+#[derive(Debug, Default)]
+struct Channel {
+    settings: ChannelSettings,
+    /// Shared, so that no user's `Drop` runs under the lock.
+    attributes: Arc<Attributes>,
+}
+
+/// All settings and attributes of channels. They stay until they are taken away, and only the application adds any.
+#[derive(Debug, Default)]
+pub(crate) struct Configured {
+    channels: RwLock<PatternMap<Channel>>,
+    /// Whether any of them concerns publishes: those pay no more than this where none does.
+    concerns_publishes: AtomicBool,
+}
+
+impl Configured {
+    /// Sets everything at once: nobody sees a part of it.
+    pub(crate) fn configure(&self, name: &ChannelName, settings: ChannelSettings) {
+        let mut channels = write(&self.channels);
+        channels.get_or_insert_default(name.as_str()).settings = settings;
+        self.note(&channels);
+    }
+
+    pub(crate) fn settings(&self, name: &ChannelName) -> ChannelSettings {
+        let channels = read(&self.channels);
+        let channel = channels.get(name.as_str());
+        channel.map_or_else(ChannelSettings::new, |channel| channel.settings.clone())
+    }
+
+    /// Takes settings and attributes away.
+    pub(crate) fn remove(&self, name: &ChannelName) {
+        let mut channels = write(&self.channels);
+        let removed = channels.remove_if(name.as_str(), |_| true);
+        self.note(&channels);
+        drop(channels);
+        drop(removed);
+    }
+
+    fn note(&self, channels: &PatternMap<Channel>) {
+        let any = channels.values().any(|channel| channel.settings.concerns_publishes());
+        self.concerns_publishes.store(any, Relaxed);
+    }
+
+    /// The attributes, if there may be some.
+    pub(crate) fn attributes(&self, name: &ChannelName) -> Option<Arc<Attributes>> {
+        let channels = read(&self.channels);
+        channels
+            .get(name.as_str())
+            .map(|channel| Arc::clone(&channel.attributes))
+    }
+
+    /// The attributes, to be added to.
+    pub(crate) fn attributes_mut(&self, name: &ChannelName) -> Arc<Attributes> {
+        let mut channels = write(&self.channels);
+        Arc::clone(&channels.get_or_insert_default(name.as_str()).attributes)
+    }
+
+    pub(crate) fn is_persistent(&self, name: &str) -> bool {
+        let channels = read(&self.channels);
+        channels.get(name).is_some_and(|channel| channel.settings.persistent)
+    }
+
+    /// All names and patterns that are persistent, in no particular order.
+    pub(crate) fn persistent(&self) -> Vec<ChannelName> {
+        read(&self.channels).names(|channel| channel.settings.persistent)
+    }
+
+    /// How a message on this channel goes out; `manner` says what holds where nothing is set.
+    pub(crate) fn manner(&self, channel: &str, max_lazy_timeout: Duration, mut manner: Manner) -> Manner {
+        if !self.concerns_publishes.load(Relaxed) {
+            return manner;
+        }
+        read(&self.channels).for_each_matching(channel, |Channel { settings, .. }| {
+            manner.broadcast_to_publisher &= settings.broadcast_to_publisher;
+            if settings.lazy {
+                let timeout = settings.lazy_timeout.unwrap_or(max_lazy_timeout);
+                manner.lazy = Some(manner.lazy.map_or(timeout, |others| others.min(timeout)));
+            }
+        });
+        manner
+    }
+}
