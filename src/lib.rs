@@ -121,10 +121,10 @@ pub use event::{CustomEvent, Event, EventStream};
 pub use layer::BayeuxLayer;
 pub use policy::{Authorization, Authorizer, Grant, Operation, PolicyRequest, SecurityPolicy, Verdict};
 pub use protocol::{
-    Advice, BayeuxError, ChannelName, ClientId, ErrorTexts, InvalidChannel, InvalidClientId, Reconnect,
+    Advice, BayeuxError, ChannelName, ClientId, ErrorTexts, InvalidChannel, InvalidClientId, Reconnect, Transport, Transports,
 };
 pub use reason::Reason;
-pub use server::{BayeuxBuilder, BayeuxServer, BrowserBinding, BrowserCookie, Config, PublishError, SubscribeError};
+pub use server::{BayeuxBuilder, BayeuxServer, BrowserBinding, BrowserCookie, Config, PublishError, SubscribeError, WebSocketConfig};
 pub use service::{BayeuxService, EmptyBody, EndpointPaths, NotFound, Paths, ResponseFuture};
 pub use session::{DeliverError, OverflowPolicy, ReasonCounts, ServerSession, Stats};
-pub use transport::{AnswerInfo, Outcome, ResponseBody, Transport};
+pub use transport::{AnswerInfo, Outcome, ResponseBody};

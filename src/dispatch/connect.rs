@@ -1,6 +1,6 @@
 //! `/meta/connect`: the request that waits for messages.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use http::Version;
 use serde_json::{Value, value::RawValue};
@@ -8,9 +8,9 @@ use serde_json::{Value, value::RawValue};
 use super::{CONNECT, Exchange, STORM_PAUSE, ack_ext, unknown_session_advice};
 use crate::{
     Reason,
-    protocol::{Advice, BrowserId, ClientId, Denied, Inbound, Reconnect, Reply},
+    protocol::{Advice, BrowserId, ClientId, Denied, Inbound, Reconnect, Reply, Transport},
     server::State,
-    session::{BrowserSlot, Connect, Held, Taken},
+    session::{BrowserSlot, Connect, Held, Role, Session, Taken},
 };
 
 /// A connect that was accepted and is yet to be answered. Owns what its reply needs, so that the request can be
@@ -30,6 +30,8 @@ pub(crate) struct ConnectReply {
     client_id: ClientId,
     /// The client's own pause between connects.
     interval: Option<Duration>,
+    /// Whether it only keeps a session alive that is pushed to.
+    is_elsewhere: bool,
     place: Place,
 }
 
@@ -65,8 +67,11 @@ pub(super) fn connect<'m>(
     };
     let client_id = session.id;
     let browser = session.browser();
-    let connect = Connect::begin(session, interval, acknowledged);
-    let may_be_held = !hold.is_zero() && !connect.is_first();
+    let role = role(exchange, message);
+    let is_elsewhere = role == Role::Elsewhere && !session.acknowledges();
+    let interval = interval.or(is_elsewhere.then_some(config.timeout));
+    let connect = Connect::begin(session, interval, acknowledged, role);
+    let may_be_held = !hold.is_zero() && !connect.is_first() && !is_elsewhere;
     let place = match browser {
         Some(browser) if may_be_held => place_for(exchange, browser, connect.replaces_another()),
         _ => Place::Free,
@@ -76,14 +81,29 @@ pub(super) fn connect<'m>(
         id: id.map(ToOwned::to_owned),
         client_id,
         interval,
+        is_elsewhere,
         place,
     };
     Ok(PendingConnect { connect, reply, hold })
 }
 
+fn role(exchange: &Exchange<'_>, message: &Inbound<'_>) -> Role {
+    let event_source = Transport::EventSource;
+    if exchange.pushes {
+        Role::Heartbeat
+    } else if exchange.state.config.transports.contains(event_source)
+        && message.connection_type().as_deref() == Some(event_source.as_str())
+    {
+        Role::Elsewhere
+    } else {
+        Role::Polls
+    }
+}
+
 /// Only browsers that show themselves by their cookie are counted, and only where connections are short.
 fn place_for(exchange: &Exchange<'_>, browser: BrowserId, replaces: bool) -> Place {
     let is_counted = exchange.state.config.max_held_per_browser < usize::MAX
+        && !exchange.pushes
         && exchange.request.version < Version::HTTP_2
         && exchange.cookies.ids.contains(&browser);
     if !is_counted {
@@ -94,6 +114,11 @@ fn place_for(exchange: &Exchange<'_>, browser: BrowserId, replaces: bool) -> Pla
 }
 
 impl PendingConnect {
+    /// The session that it belongs to.
+    pub(crate) const fn session(&self) -> &Arc<Session> {
+        self.connect.session()
+    }
+
     /// Answers at once, with whatever is queued.
     pub(crate) fn answer_now(mut self) -> (ConnectReply, Taken) {
         let taken = self.connect.answer_now();
@@ -143,6 +168,11 @@ impl ConnectReply {
                     ..reply
                 }
             }
+            // As Faye does: the next one is due after as long as this one would have been held.
+            Reason::NotHeld if self.is_elsewhere => Reply {
+                advice: Some(Advice::new(Reconnect::Retry, config.timeout, Duration::ZERO)),
+                ..reply
+            },
             // Two clients that share a session, as a duplicated browser tab does, would chase each other.
             Reason::Superseded => Reply {
                 advice: advice(Reconnect::Retry, interval.max(STORM_PAUSE)),

@@ -8,7 +8,7 @@ mod publish;
 mod subscribe;
 mod unsubscribe;
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use serde_json::{Value, value::RawValue};
 use tokio::task::coop::consume_budget;
@@ -19,6 +19,7 @@ pub(crate) use exchange::{BrowserCookies, Exchange};
 use crate::{
     Reason,
     protocol::{BayeuxError, BrowserId, Denied, Ext, Inbound, Reply, normalise},
+    session::Session,
 };
 use exchange::{unknown, unknown_session_advice};
 
@@ -40,6 +41,8 @@ pub(crate) struct Dispatched {
     pub(crate) connects: Vec<PendingConnect>,
     /// The cookie to set.
     pub(crate) new_browser: Option<BrowserId>,
+    /// The session that was made.
+    pub(crate) new_session: Option<Arc<Session>>,
     /// Whether a connect was refused because its session is not known.
     pub(crate) unknown_session: bool,
 }
@@ -59,9 +62,12 @@ enum Outcome<'m> {
 pub(crate) async fn dispatch(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) -> Dispatched {
     let mut dispatched = Dispatched::default();
     if let Some(message) = messages.iter().find(|message| is_handshake(message)) {
-        let (reply, new_browser) = handshake::handshake(exchange, message).await;
-        dispatched.new_browser = new_browser;
+        let (reply, made) = handshake::handshake(exchange, message).await;
         dispatched.push(&reply);
+        if let Some(made) = made {
+            dispatched.new_browser = made.new_browser;
+            dispatched.new_session = Some(made.session);
+        }
         return dispatched;
     }
     for message in messages {

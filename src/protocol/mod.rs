@@ -12,11 +12,13 @@ mod message;
 mod parse;
 mod reply;
 mod surrogates;
+mod transports;
 
 pub use advice::{Advice, Reconnect};
 pub use channel_name::{ChannelName, InvalidChannel};
 pub use client_id::{ClientId, InvalidClientId};
 pub use error::{BayeuxError, ErrorTexts};
+pub use transports::{Transport, Transports};
 
 pub(crate) use channel_name::{normalise, prefixes};
 pub(crate) use client_id::BrowserId;

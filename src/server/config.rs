@@ -4,13 +4,22 @@ use std::{borrow::Cow, time::Duration};
 
 use cookie::SameSite;
 
-use crate::{protocol::ErrorTexts, session::OverflowPolicy};
+use super::WebSocketConfig;
+
+use crate::{
+    protocol::{ErrorTexts, Transports},
+    session::OverflowPolicy,
+};
 
 /// Everything that can be configured, with its default. Made by [`BayeuxServer::builder`](crate::BayeuxServer::builder),
 /// read by [`BayeuxServer::config`](crate::BayeuxServer::config).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
+    /// Which transports are served. Default: long-polling, and WebSocket where it is compiled in.
+    pub transports: Transports,
+    /// What is particular to WebSockets.
+    pub websocket: WebSocketConfig,
     /// How long a `/meta/connect` is held when there is nothing to deliver. Default 30 s.
     pub timeout: Duration,
     /// The pause that clients are told to make between connects. Default 0.
@@ -64,6 +73,8 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            transports: Transports::default(),
+            websocket: WebSocketConfig::default(),
             timeout: Duration::from_secs(30),
             interval: Duration::ZERO,
             max_interval: Duration::from_secs(30),

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use super::{QueueLimits, Session, browsers::Browsers, counters::Counters};
 use crate::{Reason, protocol::ClientId};
@@ -39,6 +39,7 @@ pub(crate) struct Hub {
     pub(crate) host: Weak<dyn Host>,
     pub(super) browsers: Browsers,
     draining: AtomicBool,
+    drained: Notify,
     epoch: Instant,
 }
 
@@ -58,6 +59,7 @@ impl Hub {
             counters: Counters::default(),
             host,
             draining: AtomicBool::new(false),
+            drained: Notify::new(),
             epoch: Instant::now(),
         }
     }
@@ -80,6 +82,16 @@ impl Hub {
 
     pub(crate) fn drain(&self) {
         self.draining.store(true, SeqCst);
+        self.drained.notify_waiters();
+    }
+
+    /// Waits until the server shuts down.
+    pub(crate) async fn wait_for_drain(&self) {
+        // Listens before it looks: `drain` in between is not missed.
+        let drained = self.drained.notified();
+        if !self.is_draining() {
+            drained.await;
+        }
     }
 
     pub(super) fn bury(&self, id: &ClientId) {

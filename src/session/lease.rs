@@ -46,11 +46,16 @@ impl Lease {
     }
 
     /// The answer is on its way: nothing can be taken back any more.
-    pub(crate) fn commit(mut self) {
+    pub(crate) fn commit(self) {
+        self.session.hub.counters.answers.fetch_add(1, Relaxed);
+        self.commit_pushed();
+    }
+
+    /// As [`commit`](Self::commit), for messages that go out on their own, with no reply to a connect.
+    pub(crate) fn commit_pushed(mut self) {
         let counters = &self.session.hub.counters;
         let sent = self.messages.take();
         counters.delivered.fetch_add(sent.len() as u64, Relaxed);
-        counters.answers.fetch_add(1, Relaxed);
         if self.is_farewell {
             self.session.hub.bury(&self.session.id);
         }
@@ -89,9 +94,9 @@ impl Session {
         wake(waker);
     }
 
-    /// Takes the whole queue for an answer; called under the state lock.
-    pub(super) fn lease(self: &Arc<Self>, state: &mut State) -> Lease {
-        let messages = state.queue.take();
+    /// Takes the oldest messages for an answer, `most` of them; called under the state lock.
+    pub(super) fn lease_oldest(self: &Arc<Self>, state: &mut State, most: usize) -> Lease {
+        let messages = state.queue.take_oldest(most);
         if !messages.is_empty() {
             state.answers += 1;
             self.hub
@@ -103,7 +108,7 @@ impl Session {
             batch: state.acks.as_mut().map(|acks| acks.send(&messages)),
             messages,
             answer: state.answers,
-            is_farewell: state.closed == Some(Reason::ServerDisconnect),
+            is_farewell: state.closed == Some(Reason::ServerDisconnect) && state.queue.is_empty(),
         }
     }
 }

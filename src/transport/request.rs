@@ -8,6 +8,7 @@ use http_body::Body;
 
 use crate::protocol::{Inbound, ParseError, parse_text};
 
+#[cfg_attr(not(feature = "websocket"), expect(dead_code, reason = "some are for WebSockets alone"))]
 /// Why a request is no Bayeux request: the HTTP status, and the text for its body.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Refusal {
@@ -15,14 +16,27 @@ pub(super) enum Refusal {
     BodyTooLarge,
     BatchTooLarge,
     Slow,
+    /// An event stream of no session.
+    UnknownSession,
+    /// JSONP with a function name that is none.
+    Callback,
+    /// A WebSocket that a page of another origin opens.
+    Origin,
+    /// A request to open a WebSocket that is not as it must be.
+    Upgrade,
+    /// A WebSocket of another version of the protocol.
+    UpgradeVersion,
 }
 
 impl Refusal {
     pub(super) const fn status(self) -> StatusCode {
         match self {
-            Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::Malformed | Self::Callback | Self::Upgrade => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge | Self::BatchTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
+            Self::UnknownSession => StatusCode::NOT_FOUND,
+            Self::Origin => StatusCode::FORBIDDEN,
+            Self::UpgradeVersion => StatusCode::UPGRADE_REQUIRED,
         }
     }
 
@@ -33,6 +47,11 @@ impl Refusal {
             Self::BodyTooLarge => r#"[{"successful":false,"error":"413::body_too_large"}]"#,
             Self::BatchTooLarge => r#"[{"successful":false,"error":"413::batch_too_large"}]"#,
             Self::Slow => r#"[{"successful":false,"error":"408::body_timeout"}]"#,
+            Self::UnknownSession => r#"[{"successful":false,"error":"402::session_unknown"}]"#,
+            Self::Callback => r#"[{"successful":false,"error":"400::callback_invalid"}]"#,
+            Self::Origin => r#"[{"successful":false,"error":"403::origin_denied"}]"#,
+            Self::Upgrade => r#"[{"successful":false,"error":"400::upgrade_invalid"}]"#,
+            Self::UpgradeVersion => r#"[{"successful":false,"error":"426::upgrade_version"}]"#,
         }
     }
 }
