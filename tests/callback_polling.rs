@@ -42,7 +42,11 @@ fn messages(answer: &Answer) -> Vec<Value> {
 }
 
 async fn handshake(server: &BayeuxServer) -> Value {
-    let answer = ask(server, json!([{ "channel": "/meta/handshake", "version": "1.0", "id": "1" }])).await;
+    let answer = ask(
+        server,
+        json!([{ "channel": "/meta/handshake", "version": "1.0", "id": "1" }]),
+    )
+    .await;
     messages(&answer)[0]["clientId"].clone()
 }
 

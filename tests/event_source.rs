@@ -83,7 +83,10 @@ async fn the_response_is_an_event_stream_that_nothing_buffers() {
     assert_eq!(headers["x-accel-buffering"], "no");
     assert!(!headers.contains_key("content-length"));
     let info: &AnswerInfo = stream.0.extensions().get().unwrap();
-    assert_eq!((info.transport, info.outcome), (Transport::EventSource, Outcome::Opened));
+    assert_eq!(
+        (info.transport, info.outcome),
+        (Transport::EventSource, Outcome::Opened)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -197,7 +200,10 @@ async fn a_stream_ends_with_its_session() {
     server.publish("/a", &1).unwrap();
     client.session().disconnect();
     let messages = stream.messages().await;
-    assert_eq!((&messages[0]["data"], &messages[1]["channel"]), (&json!(1), &json!("/meta/disconnect")));
+    assert_eq!(
+        (&messages[0]["data"], &messages[1]["channel"]),
+        (&json!(1), &json!("/meta/disconnect"))
+    );
     assert_eq!(stream.chunk().await, None);
 }
 
@@ -236,7 +242,10 @@ async fn line_ends_in_data_do_not_end_the_event() {
     let server = server();
     let client = Client::subscribed(&server, "/a").await;
     let mut stream = Stream::open(&client).await;
-    let body = format!("[{{\"channel\":\"/a\",\"clientId\":\"{}\",\"data\":[1,\r\n\n2]}}]", client.id);
+    let body = format!(
+        "[{{\"channel\":\"/a\",\"clientId\":\"{}\",\"data\":[1,\r\n\n2]}}]",
+        client.id
+    );
     client.send_text(body).await;
     assert_eq!(stream.messages().await[0]["data"], json!([1, 2]));
 }

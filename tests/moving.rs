@@ -34,7 +34,9 @@ async fn adopt(client: &Client) -> Socket {
 
 async fn script(client: &Client, messages: Value) -> Vec<Value> {
     let mut query = form_urlencoded::Serializer::new(String::new());
-    query.append_pair("jsonp", "f").append_pair("message", &messages.to_string());
+    query
+        .append_pair("jsonp", "f")
+        .append_pair("message", &messages.to_string());
     let request = Request::get(format!("{}?{}", common::BASE, query.finish()));
     let answer = send(&client.server, request.body(Full::default()).unwrap()).await;
     let script = std::str::from_utf8(&answer.body).unwrap();
@@ -217,17 +219,31 @@ async fn everything_comes_once_and_in_order_however_a_client_moves() {
             }
             is_on_socket = false;
             match random.below(4) {
-                0 => received.extend(client.poll().await.events().iter().map(|(_, data)| data.as_u64().unwrap())),
+                0 => received.extend(
+                    client
+                        .poll()
+                        .await
+                        .events()
+                        .iter()
+                        .map(|(_, data)| data.as_u64().unwrap()),
+                ),
                 1 => {
                     let answer = script(&client, connect(&client)).await;
-                    received.extend(answer.iter().filter(|message| message.get("data").is_some()).map(number));
+                    received.extend(
+                        answer
+                            .iter()
+                            .filter(|message| message.get("data").is_some())
+                            .map(number),
+                    );
                 }
                 2 => {
                     // One that is open already, or another one.
                     if random.below(2) == 0 {
                         socket = adopt(&client).await;
                     }
-                    socket.send(json!({ "channel": "/meta/connect", "id": "c", "advice": { "timeout": 0 } })).await;
+                    socket
+                        .send(json!({ "channel": "/meta/connect", "id": "c", "advice": { "timeout": 0 } }))
+                        .await;
                     loop {
                         let message = socket.message().await;
                         if message.get("data").is_some() {
@@ -247,7 +263,14 @@ async fn everything_comes_once_and_in_order_however_a_client_moves() {
                 }
             }
         }
-        received.extend(client.poll().await.events().iter().map(|(_, data)| data.as_u64().unwrap()));
+        received.extend(
+            client
+                .poll()
+                .await
+                .events()
+                .iter()
+                .map(|(_, data)| data.as_u64().unwrap()),
+        );
         drop((socket, open));
         assert_eq!(received, (1..=published).collect::<Vec<_>>(), "seed {seed}");
         assert_eq!(server.stats().lost_messages, 0);

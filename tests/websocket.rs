@@ -10,13 +10,15 @@ use std::time::Duration;
 use common::{BASE, Client, advice, pass, yield_until};
 use serde_json::json;
 use socket::Socket;
-use tower_bayeux::{BayeuxServer, Reason, SecurityPolicy, PolicyRequest, Verdict};
+use tower_bayeux::{BayeuxServer, PolicyRequest, Reason, SecurityPolicy, Verdict};
 
 #[tokio::test(start_paused = true)]
 async fn a_handshake_on_the_socket_offers_websocket_first() {
     let server = BayeuxServer::new();
     let mut socket = Socket::open(&server).await;
-    let reply = socket.ask(json!({ "channel": "/meta/handshake", "version": "1.0", "id": 7 })).await;
+    let reply = socket
+        .ask(json!({ "channel": "/meta/handshake", "version": "1.0", "id": 7 }))
+        .await;
     let types = json!(["websocket", "long-polling", "cross-origin-long-polling"]);
     assert_eq!((&reply["supportedConnectionTypes"], &reply["id"]), (&types, &json!(7)));
     assert_eq!(reply["advice"], advice("retry", 0, 30_000));
@@ -57,7 +59,10 @@ async fn the_first_connect_is_answered_at_once_and_later_ones_are_held_as_heartb
     let before = tokio::time::Instant::now();
     let reply = socket.ask(json!({ "channel": "/meta/connect", "id": "2" })).await;
     assert_eq!(before.elapsed().as_secs(), 30);
-    assert_eq!((&reply["id"], &reply["advice"]), (&json!("2"), &advice("retry", 0, 30_000)));
+    assert_eq!(
+        (&reply["id"], &reply["advice"]),
+        (&json!("2"), &advice("retry", 0, 30_000))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,7 +97,11 @@ async fn a_publish_is_answered_and_its_publisher_gets_it_too() {
     socket.send(json!({ "channel": "/a", "data": 1, "id": "p" })).await;
     let frames = [socket.message().await, socket.message().await];
     assert!(frames.iter().any(|message| message["data"] == 1), "{frames:?}");
-    assert!(frames.iter().any(|message| message["id"] == "p" && message["successful"] == true));
+    assert!(
+        frames
+            .iter()
+            .any(|message| message["id"] == "p" && message["successful"] == true)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,7 +134,13 @@ async fn spoilt_frames_close_the_socket_with_the_right_code_and_the_session_live
     let websocket = tower_bayeux::WebSocketConfig::new().max_message_bytes(200);
     let server = BayeuxServer::builder().websocket(websocket).max_batch(2).build();
     let long = "x".repeat(201);
-    for (text, code) in [("{", 1007), ("", 1007), ("5", 1007), ("[{},{},{}]", 1009), (&*long, 1009)] {
+    for (text, code) in [
+        ("{", 1007),
+        ("", 1007),
+        ("5", 1007),
+        ("[{},{},{}]", 1009),
+        (&*long, 1009),
+    ] {
         let mut socket = Socket::subscribed(&server, "/a").await;
         socket.send_text(text).await;
         assert_eq!(socket.close_code().await, code, "{text}");
@@ -149,7 +164,12 @@ async fn frames_that_break_the_protocol_close_the_socket_with_1002_or_1003() {
     assert_eq!(socket.close_code().await, 1003);
     let mut socket = Socket::subscribed(&server, "/a").await;
     // One byte that is no UTF-8, masked by zeroes.
-    socket.stream.get_mut().write_all(&[0x81, 0x81, 0, 0, 0, 0, 0xff]).await.unwrap();
+    socket
+        .stream
+        .get_mut()
+        .write_all(&[0x81, 0x81, 0, 0, 0, 0, 0xff])
+        .await
+        .unwrap();
     assert_eq!(socket.close_code().await, 1007);
 }
 
@@ -160,7 +180,10 @@ async fn a_disconnect_answers_the_held_connect_then_itself_and_closes() {
     socket.hold("held").await;
     socket.send(json!({ "channel": "/meta/disconnect", "id": "d" })).await;
     let reply = socket.message().await;
-    assert_eq!((&reply["id"], &reply["advice"]["reconnect"]), (&json!("held"), &json!("none")));
+    assert_eq!(
+        (&reply["id"], &reply["advice"]["reconnect"]),
+        (&json!("held"), &json!("none"))
+    );
     let reply = socket.message().await;
     assert_eq!((&reply["id"], &reply["successful"]), (&json!("d"), &json!(true)));
     assert_eq!(socket.close_code().await, 1000);
@@ -179,7 +202,10 @@ async fn the_servers_disconnect_sends_what_is_queued_the_farewell_and_the_connec
     let farewell = socket.message().await;
     assert_eq!(farewell, json!({ "channel": "/meta/disconnect", "successful": true }));
     let reply = socket.message().await;
-    assert_eq!((&reply["id"], &reply["advice"]["reconnect"]), (&json!("held"), &json!("none")));
+    assert_eq!(
+        (&reply["id"], &reply["advice"]["reconnect"]),
+        (&json!("held"), &json!("none"))
+    );
     assert_eq!(socket.close_code().await, 1000);
 }
 
@@ -204,16 +230,23 @@ async fn a_second_handshake_rebinds_the_socket() {
     let server = BayeuxServer::new();
     let mut socket = Socket::subscribed(&server, "/a").await;
     let older = std::mem::take(&mut socket.id);
-    let reply = socket.ask(json!({ "channel": "/meta/handshake", "version": "1.0" })).await;
+    let reply = socket
+        .ask(json!({ "channel": "/meta/handshake", "version": "1.0" }))
+        .await;
     socket.id = reply["clientId"].as_str().unwrap().to_owned();
     assert_ne!(older, socket.id);
     server.publish("/a", "for the older session").unwrap();
     assert!(socket.is_silent().await);
-    socket.ask(json!({ "channel": "/meta/subscribe", "subscription": "/b" })).await;
+    socket
+        .ask(json!({ "channel": "/meta/subscribe", "subscription": "/b" }))
+        .await;
     server.publish("/b", "for the newer").unwrap();
     assert_eq!(socket.message().await["data"], "for the newer");
     pass(Duration::from_secs(32)).await;
-    assert!(server.session(&older.parse().unwrap()).is_none(), "the older one expires");
+    assert!(
+        server.session(&older.parse().unwrap()).is_none(),
+        "the older one expires"
+    );
     assert!(server.session(&socket.client_id()).is_some());
 }
 
@@ -221,9 +254,16 @@ async fn a_second_handshake_rebinds_the_socket() {
 async fn an_unknown_session_is_told_to_handshake_on_the_same_socket() {
     let server = BayeuxServer::new();
     let mut socket = Socket::open(&server).await;
-    let reply = socket.ask(json!({ "channel": "/meta/connect", "clientId": "0", "id": "1" })).await;
-    assert_eq!((&reply["error"], &reply["advice"]["reconnect"]), (&json!("402::session_unknown"), &json!("handshake")));
-    let reply = socket.ask(json!({ "channel": "/meta/handshake", "version": "1.0" })).await;
+    let reply = socket
+        .ask(json!({ "channel": "/meta/connect", "clientId": "0", "id": "1" }))
+        .await;
+    assert_eq!(
+        (&reply["error"], &reply["advice"]["reconnect"]),
+        (&json!("402::session_unknown"), &json!("handshake"))
+    );
+    let reply = socket
+        .ask(json!({ "channel": "/meta/handshake", "version": "1.0" }))
+        .await;
     assert_eq!(reply["successful"], true);
 }
 
@@ -231,22 +271,34 @@ async fn an_unknown_session_is_told_to_handshake_on_the_same_socket() {
 async fn acknowledged_events_come_with_connects_alone() {
     let server = BayeuxServer::new();
     let mut socket = Socket::open(&server).await;
-    let reply = socket.ask(json!({ "channel": "/meta/handshake", "ext": { "ack": true } })).await;
+    let reply = socket
+        .ask(json!({ "channel": "/meta/handshake", "ext": { "ack": true } }))
+        .await;
     socket.id = reply["clientId"].as_str().unwrap().to_owned();
-    let reply = socket.ask(json!({ "channel": "/meta/connect", "ext": { "ack": 0 } })).await;
+    let reply = socket
+        .ask(json!({ "channel": "/meta/connect", "ext": { "ack": 0 } }))
+        .await;
     assert_eq!(reply["ext"]["ack"], 1);
-    socket.ask(json!({ "channel": "/meta/subscribe", "subscription": "/a" })).await;
+    socket
+        .ask(json!({ "channel": "/meta/subscribe", "subscription": "/a" }))
+        .await;
     server.publish("/a", &1).unwrap();
     assert!(socket.is_silent().await);
-    socket.send(json!({ "channel": "/meta/connect", "ext": { "ack": 1 } })).await;
+    socket
+        .send(json!({ "channel": "/meta/connect", "ext": { "ack": 1 } }))
+        .await;
     assert_eq!(socket.message().await["data"], 1);
     assert_eq!(socket.message().await["ext"]["ack"], 2);
     // Not acknowledged: it comes again.
-    socket.send(json!({ "channel": "/meta/connect", "ext": { "ack": 1 } })).await;
+    socket
+        .send(json!({ "channel": "/meta/connect", "ext": { "ack": 1 } }))
+        .await;
     assert_eq!(socket.message().await["data"], 1);
     assert_eq!(socket.message().await["ext"]["ack"], 3);
     // Acknowledged: the connect is held until there is more.
-    socket.send(json!({ "channel": "/meta/connect", "ext": { "ack": 3 } })).await;
+    socket
+        .send(json!({ "channel": "/meta/connect", "ext": { "ack": 3 } }))
+        .await;
     yield_until(|| server.stats().held_connects == 1).await;
     server.publish("/a", &2).unwrap();
     assert_eq!(socket.message().await["data"], 2);
@@ -268,7 +320,9 @@ async fn events_are_pushed_while_a_policy_takes_its_time() {
     let server = BayeuxServer::builder().security_policy(Slow).build();
     let mut socket = Socket::subscribed(&server, "/a").await;
     socket.send(json!({ "channel": "/b", "data": 1, "id": "slow" })).await;
-    socket.send(json!({ "channel": "/meta/unsubscribe", "subscription": "/x", "id": "behind" })).await;
+    socket
+        .send(json!({ "channel": "/meta/unsubscribe", "subscription": "/x", "id": "behind" }))
+        .await;
     for _ in 0..10 {
         tokio::task::yield_now().await;
     }

@@ -90,7 +90,9 @@ async fn what_was_taken_and_not_written_goes_back_when_the_socket_breaks() {
     let delivered = server.stats().delivered_messages;
     while received.len() < usize::try_from(delivered).unwrap() {
         // Reads exactly what the server counts as delivered; each read makes room for more.
-        let Some(Ok(Message::Text(text))) = pipe.next().await else { panic!() };
+        let Some(Ok(Message::Text(text))) = pipe.next().await else {
+            panic!()
+        };
         let message: Value = serde_json::from_str(&text).unwrap();
         received.push(message[0]["data"][0].as_u64().unwrap());
     }
@@ -106,7 +108,11 @@ async fn what_was_taken_and_not_written_goes_back_when_the_socket_breaks() {
     assert_eq!(stats.lost_messages, 0);
     assert!(!rest.is_empty());
     let first = rest[0];
-    assert_eq!(rest, (first..100).collect::<Vec<_>>(), "the rest is complete and in order");
+    assert_eq!(
+        rest,
+        (first..100).collect::<Vec<_>>(),
+        "the rest is complete and in order"
+    );
     assert_eq!(stats.delivered_messages, 100);
     assert!(first as usize >= received.len(), "nothing comes twice");
 }
@@ -120,7 +126,10 @@ async fn pings_are_sent_and_answered() {
     assert!(matches!(socket.stream.next().await, Some(Ok(Message::Ping(_)))));
     assert_eq!(before.elapsed().as_secs(), 25);
     socket.stream.send(Message::Ping("hello".into())).await.unwrap();
-    assert_eq!(socket.stream.next().await.unwrap().unwrap(), Message::Pong("hello".into()));
+    assert_eq!(
+        socket.stream.next().await.unwrap().unwrap(),
+        Message::Pong("hello".into())
+    );
 }
 
 #[tokio::test(start_paused = true)]

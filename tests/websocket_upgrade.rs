@@ -14,9 +14,7 @@ use http_body_util::Full;
 use serde_json::json;
 use socket::{Socket, request, upgrade};
 use tower::{Layer, ServiceExt};
-use tower_bayeux::{
-    AnswerInfo, BayeuxLayer, BayeuxServer, NotFound, Outcome, Transport, Transports, WebSocketConfig,
-};
+use tower_bayeux::{AnswerInfo, BayeuxLayer, BayeuxServer, NotFound, Outcome, Transport, Transports, WebSocketConfig};
 
 fn status(answer: &str) -> &str {
     answer.get(9..12).unwrap()
@@ -41,7 +39,10 @@ const UPGRADE: [(&str, &str); 4] = [
 async fn the_key_is_answered_as_the_specification_says() {
     let (answer, _) = request(&BayeuxServer::new(), &upgrade(BASE, "")).await;
     let answer = answer.to_lowercase();
-    assert!(answer.contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo=\r\n"), "{answer}");
+    assert!(
+        answer.contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo=\r\n"),
+        "{answer}"
+    );
     assert!(answer.contains("upgrade: websocket\r\n"), "{answer}");
     assert!(!answer.contains("sec-websocket-extensions"), "{answer}");
     assert!(!answer.contains("set-cookie"), "{answer}");
@@ -79,8 +80,12 @@ async fn a_stack_without_upgrades_or_a_request_without_a_key_gets_a_400() {
 
 #[tokio::test(start_paused = true)]
 async fn the_origin_may_be_checked() {
-    let websocket = WebSocketConfig::new()
-        .check_origin(|request| request.headers.get("origin").is_some_and(|origin| origin == "https://example.org"));
+    let websocket = WebSocketConfig::new().check_origin(|request| {
+        request
+            .headers
+            .get("origin")
+            .is_some_and(|origin| origin == "https://example.org")
+    });
     let server = BayeuxServer::builder().websocket(websocket).build();
     let (answer, _) = request(&server, &upgrade(BASE, "origin: https://evil.example\r\n")).await;
     assert_eq!(status(&answer), "403");
@@ -96,15 +101,23 @@ async fn where_it_is_off_the_request_is_the_applications_and_it_is_not_offered()
     let server = BayeuxServer::builder().transports(transports).build();
     let answer = send(&server, in_process(&UPGRADE)).await;
     assert_eq!((answer.status, answer.info), (StatusCode::NOT_FOUND, None));
-    let reply = common::send_json(&server, json!([{ "channel": "/meta/handshake" }])).await.only();
-    assert_eq!(reply["supportedConnectionTypes"], json!(["long-polling", "cross-origin-long-polling"]));
+    let reply = common::send_json(&server, json!([{ "channel": "/meta/handshake" }]))
+        .await
+        .only();
+    assert_eq!(
+        reply["supportedConnectionTypes"],
+        json!(["long-polling", "cross-origin-long-polling"])
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn where_it_alone_is_on_posts_are_the_applications() {
     let transports = Transports::none().with(Transport::WebSocket);
     let server = BayeuxServer::builder().transports(transports).build();
-    assert_eq!(common::send_json(&server, json!([])).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(
+        common::send_json(&server, json!([])).await.status,
+        StatusCode::NOT_FOUND
+    );
     let mut socket = Socket::open(&server).await;
     let reply = socket.ask(json!({ "channel": "/meta/handshake" })).await;
     assert_eq!(reply["supportedConnectionTypes"], json!(["websocket"]));
@@ -116,19 +129,23 @@ async fn the_answer_says_what_it_was() {
     let server = BayeuxServer::new();
     let (mut client, peer) = tokio::io::duplex(4096);
     let bayeux = BayeuxLayer::new(BASE, server.clone()).layer(NotFound);
-    let service = hyper_util::service::TowerToHyperService::new(ServiceExt::<Request<hyper::body::Incoming>>::map_response(bayeux, {
-        let seen = Arc::clone(&seen);
-        move |response: http::Response<_>| {
-            *seen.lock().unwrap() = response.extensions().get::<AnswerInfo>().copied();
-            response
-        }
-    }));
+    let service = hyper_util::service::TowerToHyperService::new(
+        ServiceExt::<Request<hyper::body::Incoming>>::map_response(bayeux, {
+            let seen = Arc::clone(&seen);
+            move |response: http::Response<_>| {
+                *seen.lock().unwrap() = response.extensions().get::<AnswerInfo>().copied();
+                response
+            }
+        }),
+    );
     tokio::spawn(async move {
         let http = hyper::server::conn::http1::Builder::new();
         let io = hyper_util::rt::TokioIo::new(peer);
         let _ = http.serve_connection(io, service).with_upgrades().await;
     });
-    tokio::io::AsyncWriteExt::write_all(&mut client, upgrade(BASE, "").as_bytes()).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut client, upgrade(BASE, "").as_bytes())
+        .await
+        .unwrap();
     common::yield_until(|| server.stats().open_sockets == 1).await;
     let info = seen.lock().unwrap().unwrap();
     assert_eq!((info.transport, info.outcome), (Transport::WebSocket, Outcome::Opened));

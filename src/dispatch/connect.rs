@@ -115,6 +115,7 @@ fn place_for(exchange: &Exchange<'_>, browser: BrowserId, replaces: bool) -> Pla
 
 impl PendingConnect {
     /// The session that it belongs to.
+    #[cfg(feature = "websocket")]
     pub(crate) const fn session(&self) -> &Arc<Session> {
         self.connect.session()
     }

@@ -89,6 +89,7 @@ impl Exchange<'_> {
     }
 
     /// The live session that a message names and may use.
+    #[cfg(feature = "websocket")]
     pub(crate) fn session_of(&self, message: &Inbound<'_>) -> Option<Arc<Session>> {
         self.session(message).ok()
     }

@@ -103,6 +103,8 @@ impl Connect {
         self.replaces
     }
 
+    /// The session that it belongs to.
+    #[cfg(feature = "websocket")]
     pub(crate) const fn session(&self) -> &Arc<Session> {
         &self.session
     }

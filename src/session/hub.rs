@@ -86,6 +86,7 @@ impl Hub {
     }
 
     /// Waits until the server shuts down.
+    #[cfg(feature = "websocket")]
     pub(crate) async fn wait_for_drain(&self) {
         // Listens before it looks: `drain` in between is not missed.
         let drained = self.drained.notified();

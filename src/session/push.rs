@@ -33,11 +33,14 @@ impl Push {
         Self { session, number }
     }
 
+    /// Whose messages it gets.
+    #[cfg(feature = "websocket")]
     pub(crate) const fn session(&self) -> &Arc<Session> {
         &self.session
     }
 
     /// Whether nobody else has taken over.
+    #[cfg(feature = "websocket")]
     pub(crate) fn is_newest(&self) -> bool {
         self.is_newest_in(&self.session.state())
     }

@@ -96,10 +96,20 @@ fn as_script(mut response: Response<AnswerBody>) -> Response<AnswerBody> {
 pub(super) fn refuse(refusal: Refusal, transport: Transport, config: &Config) -> Response<AnswerBody> {
     crate::trace::debug!(status = %refusal.status(), body = refusal.json(), "request refused");
     let body = AnswerBody::new(Bytes::from_static(refusal.json().as_bytes()), Vec::new());
-    response(refusal.status(), body, AnswerInfo::refused(transport, refusal.status()), config)
+    response(
+        refusal.status(),
+        body,
+        AnswerInfo::refused(transport, refusal.status()),
+        config,
+    )
 }
 
-pub(super) fn response(status: StatusCode, body: AnswerBody, info: AnswerInfo, config: &Config) -> Response<AnswerBody> {
+pub(super) fn response(
+    status: StatusCode,
+    body: AnswerBody,
+    info: AnswerInfo,
+    config: &Config,
+) -> Response<AnswerBody> {
     let length = body.len();
     let mut response = Response::new(body);
     *response.status_mut() = status;

@@ -95,7 +95,11 @@ fn split_at_separator(json: &[u8]) -> Option<(&[u8], &'static [u8], &[u8])> {
         .position(|bytes| matches!(bytes, [0xe2, 0x80, 0xa8 | 0xa9]))?;
     let (before, rest) = json.split_at_checked(at)?;
     let (separator, after) = rest.split_at_checked(3)?;
-    let escaped: &[u8] = if separator.ends_with(&[0xa8]) { br"\u2028" } else { br"\u2029" };
+    let escaped: &[u8] = if separator.ends_with(&[0xa8]) {
+        br"\u2028"
+    } else {
+        br"\u2029"
+    };
     Some((before, escaped, after))
 }
 
@@ -112,12 +116,21 @@ mod tests {
             );
         }
         let long = "a".repeat(65);
-        for bad in ["", "1", "a..b", ".a", "a-b", "a(", "a;b", "alert(1)//", "a%20b", "%C3%A4", "a[0]", &long] {
-            assert_eq!(
-                Callback::of(&format!("jsonp={bad}")),
-                Err(Refusal::Callback),
-                "{bad}"
-            );
+        for bad in [
+            "",
+            "1",
+            "a..b",
+            ".a",
+            "a-b",
+            "a(",
+            "a;b",
+            "alert(1)//",
+            "a%20b",
+            "%C3%A4",
+            "a[0]",
+            &long,
+        ] {
+            assert_eq!(Callback::of(&format!("jsonp={bad}")), Err(Refusal::Callback), "{bad}");
         }
         assert_eq!(Callback::of("jsonp=a&jsonp=b"), Err(Refusal::Callback));
         assert_eq!(Callback::of("message=[]"), Ok(Callback(DEFAULT_NAME.into())));

@@ -8,7 +8,10 @@ use http_body::Body;
 
 use crate::protocol::{Inbound, ParseError, parse_text};
 
-#[cfg_attr(not(feature = "websocket"), expect(dead_code, reason = "some are for WebSockets alone"))]
+#[cfg_attr(
+    not(feature = "websocket"),
+    expect(dead_code, reason = "some are for WebSockets alone")
+)]
 /// Why a request is no Bayeux request: the HTTP status, and the text for its body.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Refusal {

@@ -70,7 +70,9 @@ impl Socket {
     /// Handshakes on a socket of its own.
     pub async fn handshake(server: &BayeuxServer) -> Self {
         let mut socket = Self::open(server).await;
-        let reply = socket.ask(json!({ "channel": "/meta/handshake", "version": "1.0", "id": "hs" })).await;
+        let reply = socket
+            .ask(json!({ "channel": "/meta/handshake", "version": "1.0", "id": "hs" }))
+            .await;
         assert_eq!(reply["successful"], true, "{reply}");
         socket.id = reply["clientId"].as_str().unwrap().to_owned();
         socket
@@ -130,7 +132,8 @@ impl Socket {
     /// Sends a connect and waits until it is held.
     pub async fn hold(&mut self, id: &str) {
         let held = self.server.stats().held_connects;
-        self.send(json!({ "channel": "/meta/connect", "id": id, "connectionType": "websocket" })).await;
+        self.send(json!({ "channel": "/meta/connect", "id": id, "connectionType": "websocket" }))
+            .await;
         let server = self.server.clone();
         crate::common::yield_until(|| server.stats().held_connects > held).await;
     }

@@ -77,7 +77,13 @@ fn accept(state: &State, request: &mut Parts) -> Result<Accepted, Refusal> {
     let key = derive_accept_key(key.as_bytes())
         .try_into()
         .map_err(|_| Refusal::Upgrade)?;
-    if state.config.websocket.origin.as_ref().is_some_and(|check| !check(request)) {
+    if state
+        .config
+        .websocket
+        .origin
+        .as_ref()
+        .is_some_and(|check| !check(request))
+    {
         return Err(Refusal::Origin);
     }
     // Taken out: whoever keeps the request must not keep the connection.

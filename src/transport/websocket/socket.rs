@@ -157,7 +157,11 @@ where
     /// Does whatever can be done now, until the socket ends.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         loop {
-            if self.drained.as_mut().is_some_and(|drained| drained.as_mut().poll(cx).is_ready()) {
+            if self
+                .drained
+                .as_mut()
+                .is_some_and(|drained| drained.as_mut().poll(cx).is_ready())
+            {
                 self.drained = None;
                 self.closing = Some(close(CloseCode::Away, "the server shuts down"));
             }
@@ -337,7 +341,11 @@ where
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         std::task::ready!(self.timer.as_mut().poll(cx));
         let config = &self.opening.state.config.websocket;
-        let last = if self.push.is_some() { self.heard } else { self.spoken_to };
+        let last = if self.push.is_some() {
+            self.heard
+        } else {
+            self.spoken_to
+        };
         if self.processing.is_none() && last.elapsed() >= config.idle_timeout {
             return Poll::Ready(End::Close(close(CloseCode::Away, "idle")));
         }
