@@ -1,6 +1,6 @@
 //! `/meta/connect`: the request that waits for messages.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
 use http::Version;
 use serde_json::{Value, value::RawValue};
@@ -10,7 +10,7 @@ use crate::{
     Reason,
     protocol::{Advice, BrowserId, ClientId, Denied, Inbound, Reconnect, Reply, Transport},
     server::State,
-    session::{BrowserSlot, Connect, Held, Role, Session, Taken},
+    session::{BrowserSlot, Connect, Held, Role, Taken},
 };
 
 /// A connect that was accepted and is yet to be answered. Owns what its reply needs, so that the request can be
@@ -116,7 +116,7 @@ fn place_for(exchange: &Exchange<'_>, browser: BrowserId, replaces: bool) -> Pla
 impl PendingConnect {
     /// The session that it belongs to.
     #[cfg(feature = "websocket")]
-    pub(crate) const fn session(&self) -> &Arc<Session> {
+    pub(crate) const fn session(&self) -> &std::sync::Arc<crate::session::Session> {
         self.connect.session()
     }
 

@@ -239,14 +239,15 @@ where
 
     /// Answers the connects whose time has come.
     fn poll_connects(&mut self, cx: &mut Context<'_>) {
-        let mut held = Vec::with_capacity(self.connects.len());
-        for (reply, mut connect) in self.connects.drain(..) {
-            match connect.as_mut().poll(cx) {
-                Poll::Ready(taken) => answer(&mut self.outbox, &self.opening.state, &reply, taken),
-                Poll::Pending => held.push((reply, connect)),
+        let mut index = 0;
+        while let Some((_, connect)) = self.connects.get_mut(index) {
+            if let Poll::Ready(taken) = connect.as_mut().poll(cx) {
+                let (reply, _) = self.connects.remove(index);
+                answer(&mut self.outbox, &self.opening.state, &reply, taken);
+            } else {
+                index += 1;
             }
         }
-        self.connects = held;
     }
 
     /// Goes on with what came last or, once that is answered, takes what comes next.
