@@ -4,6 +4,7 @@
 //! A frame is written only when the one before is wholly with the operating system, so that what a client does not read
 //! waits in its session's queue.
 
+mod frame;
 mod message;
 mod socket;
 

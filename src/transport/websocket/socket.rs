@@ -25,12 +25,15 @@ use tokio_tungstenite::{
     },
 };
 
-use super::message::{Opening, Processed, close, close_for, process};
+use super::{
+    frame::{Frame, Messages, answer},
+    message::{Opening, Processed, close, close_for, process},
+};
 use crate::{
     Reason,
     dispatch::{ConnectReply, Dispatched, PendingConnect},
     server::State,
-    session::{Held, Lease, Push, Session, Taken},
+    session::{Held, Push, Session},
     transport::{cookie, outgoing},
 };
 
@@ -50,27 +53,6 @@ enum End {
     Close(CloseFrame),
     /// It is to be closed, and what comes in can't be understood any more.
     Fail(CloseFrame),
-}
-
-/// A frame that waits to be written, and the messages in it.
-struct Frame {
-    json: Bytes,
-    messages: Option<Messages>,
-}
-
-/// Messages that are on their way.
-enum Messages {
-    Pushed(Lease),
-    Answer(Lease),
-}
-
-impl Messages {
-    fn commit(self) {
-        match self {
-            Self::Pushed(lease) => lease.commit_pushed(),
-            Self::Answer(lease) => lease.commit(),
-        }
-    }
 }
 
 /// One socket. It belongs to the session of its latest handshake or connect; while it has none, to that of the first
@@ -362,20 +344,6 @@ impl<T> Drop for Socket<T> {
     fn drop(&mut self) {
         self.opening.state.hub.counters.open_sockets.fetch_sub(1, Relaxed);
     }
-}
-
-/// Puts what a connect delivers and its reply into the outbox.
-fn answer(outbox: &mut VecDeque<Frame>, state: &State, reply: &ConnectReply, taken: Taken) {
-    let json = outgoing::connect_reply(state, reply, &taken);
-    let events = outgoing::events(&taken.lease).map(|event| Frame {
-        json: outgoing::array([event].into_iter()),
-        messages: None,
-    });
-    outbox.extend(events);
-    outbox.push_back(Frame {
-        json: outgoing::array([&*json].into_iter()),
-        messages: Some(Messages::Answer(taken.lease)),
-    });
 }
 
 /// How often a socket is looked after.
