@@ -9,6 +9,8 @@
 //! - CORS with cookies. Bayeux sessions use a cookie, so credentials are allowed, and then every list must be
 //!   spelt out: tower-http panics when credentials meet a wildcard.
 //!
+//! With `--features websocket` it serves WebSockets, too: nothing else is needed, for axum lets connections be upgraded.
+//!
 //! A `TimeoutLayer`, a concurrency limit or a rate limit does *not* belong outside the Bayeux layer: a held poll
 //! would be cut by the first and would occupy a permit of the others. Put them inside, on the routes they are for.
 //!

@@ -4,12 +4,14 @@
 //!
 //! - [`BayeuxService::new`] as a complete hyper service: `/cometd` speaks Bayeux, every other path is a 404.
 //! - HTTP/1.1 and HTTP/2 on one port, through hyper-util's `auto` server.
-//! - A graceful end: [`BayeuxServer::shutdown`] answers the held polls, so hyper need not wait for them.
+//! - Every transport: long-polling, JSONP, event streams and, with `--features websocket`, WebSockets.
+//! - A graceful end: [`BayeuxServer::shutdown`] answers the held polls and closes streams and sockets, so hyper need not
+//!   wait for them.
 //!
 //! Anybody may subscribe and publish anywhere, so any Bayeux client or test suite can be pointed at it.
 //!
 //! ```text
-//! cargo run --example hyper
+//! cargo run --example hyper --features websocket
 //! ```
 //!
 //! | variable | what | default |
@@ -41,11 +43,12 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::net::TcpListener;
-use tower_bayeux::{BayeuxServer, BayeuxService};
+use tower_bayeux::{BayeuxServer, BayeuxService, Transports};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let bayeux = BayeuxServer::builder()
+        .transports(Transports::all())
         .timeout(Duration::from_millis(env_or("BAYEUX_TIMEOUT_MS", 30_000)?))
         .max_interval(Duration::from_millis(env_or("BAYEUX_MAX_INTERVAL_MS", 30_000)?))
         .build();
@@ -71,7 +74,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         };
         // Small answers that must go out now: do not wait for more to fill a packet.
         let _ = stream.set_nodelay(true);
-        let connection = http.serve_connection(TokioIo::new(stream), service.clone());
+        let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service.clone());
         let connection = connections.watch(connection.into_owned());
         tokio::spawn(async move {
             // Clients go away in the middle of a poll all the time: an error here is no news.

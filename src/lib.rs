@@ -1,7 +1,8 @@
 //! A [tower](https://docs.rs/tower) layer that makes any HTTP stack a Bayeux / CometD server.
 //!
 //! Requests on its paths are handled inside; every other request goes to the inner service untouched. Unmodified CometD,
-//! Faye and Salesforce-Streaming clients handshake, subscribe, publish and receive by long-polling.
+//! Faye and Salesforce-Streaming clients handshake, subscribe, publish and receive: by long-polling and, as far as they
+//! are switched on, by WebSocket, JSONP and event streams ([`Transports`]).
 //!
 //! ```
 //! use axum::{Router, routing::get};
@@ -53,7 +54,8 @@
 //! A message that was accepted waits in the queue of each subscriber until a connect fetches it. It leaves the queue only
 //! in the very poll that completes the response; if that response is dropped before its body is asked for, it goes back
 //! to the front of the queue. From then on delivery is *at most once*: what HTTP server and kernel have taken may be lost
-//! with the connection. To clients that ask for the acknowledgement extension in their handshake it is *at least once*:
+//! with the connection. A frame on a WebSocket counts as sent when the whole of it is with the operating system; the rest
+//! goes back. To clients that ask for the acknowledgement extension in their handshake it is *at least once*:
 //! what they do not acknowledge is sent again ([`BayeuxBuilder::acknowledgement`]).
 //!
 //! # Cancel safety
@@ -65,12 +67,13 @@
 //! # Runtime
 //!
 //! Requests must be served on a tokio runtime with time enabled. One task, started with the first session and ended with
-//! the last handle, expires sessions; there is none per session. Handles can be used anywhere, also outside a runtime.
+//! the last handle, expires sessions; there is none per session. Each WebSocket has one. Handles can be used anywhere, also outside a runtime.
 //!
 //! # Features
 //!
 //! | feature | default | |
 //! |---|---|---|
+//! | `websocket` | no | serves WebSockets, on stacks that let connections be upgraded (axum's and hyper's do) |
 //! | `tracing` | no | emits [`tracing`](https://docs.rs/tracing) events for sessions and refused requests |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
@@ -128,10 +131,12 @@ pub use layer::BayeuxLayer;
 pub use policy::{Authorization, Authorizer, AuthorizerId, Grant, Operation, PolicyRequest, SecurityPolicy, Verdict};
 pub use protocol::{
     Advice, BayeuxError, ChannelName, ClientId, DataError, ErrorTexts, InvalidChannel, InvalidClientId, MutableMessage,
-    Publication, PublishError, Reconnect,
+    Publication, PublishError, Reconnect, Transport, Transports,
 };
 pub use reason::Reason;
-pub use server::{BayeuxBuilder, BayeuxServer, BrowserBinding, BrowserCookie, Config, ServerChannel, SubscribeError};
+pub use server::{
+    BayeuxBuilder, BayeuxServer, BrowserBinding, BrowserCookie, Config, ServerChannel, SubscribeError, WebSocketConfig,
+};
 pub use service::{BayeuxService, EmptyBody, EndpointPaths, NotFound, Paths, ResponseFuture};
 pub use session::{DeliverError, MessageRate, OverflowPolicy, ReasonCounts, ServerSession, Stats};
-pub use transport::{AnswerInfo, Outcome, ResponseBody, Transport};
+pub use transport::{AnswerInfo, LocalError, LocalHandshake, LocalSession, Outcome, ResponseBody};

@@ -43,9 +43,24 @@ async fn the_connection_types_are_those_that_are_served() {
     let reply = handshake(&BayeuxServer::new(), json!({})).await;
     let types: Vec<_> = reply["supportedConnectionTypes"].as_array().unwrap().clone();
     assert!(types.contains(&json!("long-polling")), "{types:?}");
-    for not_served in ["websocket", "callback-polling", "eventsource", "in-process"] {
+    assert_eq!(types.contains(&json!("websocket")), cfg!(feature = "websocket"));
+    for not_served in ["callback-polling", "eventsource", "in-process"] {
         assert!(!types.contains(&json!(not_served)), "{not_served}");
     }
+    let all = BayeuxServer::builder()
+        .transports(tower_bayeux::Transports::all())
+        .build();
+    let reply = handshake(&all, json!({})).await;
+    let mut types = vec![
+        "eventsource",
+        "long-polling",
+        "cross-origin-long-polling",
+        "callback-polling",
+    ];
+    if cfg!(feature = "websocket") {
+        types.insert(0, "websocket");
+    }
+    assert_eq!(reply["supportedConnectionTypes"], json!(types));
 }
 
 #[tokio::test(start_paused = true)]

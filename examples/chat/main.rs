@@ -12,6 +12,8 @@
 //! cargo run --example chat
 //! ```
 //!
+//! The page polls; with `--features websocket`, other clients may come by WebSocket.
+//!
 //! `PORT` is the port on 127.0.0.1 (default 8083; 0 picks a free one). What to try: open the page in two windows and
 //! chat. Close one, and see it leave. Stop the server and start it again, and see the page come back by itself.
 //!

@@ -8,9 +8,9 @@ use serde_json::{Value, value::RawValue};
 use super::{CONNECT, Dispatched, Exchange, STORM_PAUSE, ack_ext, extended, unknown_session_advice};
 use crate::{
     Reason,
-    protocol::{Advice, BrowserId, ClientId, Denied, Inbound, MutableMessage, Reconnect, Reply},
+    protocol::{Advice, BrowserId, ClientId, Denied, Inbound, MutableMessage, Reconnect, Reply, Transport},
     server::State,
-    session::{BrowserSlot, Connect, Held, Taken},
+    session::{BrowserSlot, Connect, Held, Role, Taken},
 };
 
 /// A connect that was accepted and is yet to be answered. Owns what its reply needs, so that the request can be
@@ -30,6 +30,8 @@ pub(crate) struct ConnectReply {
     client_id: ClientId,
     /// The client's own pause between connects.
     interval: Option<Duration>,
+    /// Whether it only keeps a session alive that is pushed to.
+    is_elsewhere: bool,
     place: Place,
     /// The connect as extensions have left it, if there are any; their answer may depend on it.
     incoming: Option<Box<MutableMessage>>,
@@ -67,8 +69,11 @@ pub(super) fn connect<'m>(
     };
     let client_id = session.id;
     let browser = session.browser();
-    let connect = Connect::begin(session, interval, acknowledged);
-    let may_be_held = !hold.is_zero() && !connect.is_first();
+    let role = role(exchange, message);
+    let is_elsewhere = role == Role::Elsewhere && !session.acknowledges();
+    let interval = interval.or(is_elsewhere.then_some(times.timeout));
+    let connect = Connect::begin(session, interval, acknowledged, role);
+    let may_be_held = !hold.is_zero() && !connect.is_first() && !is_elsewhere;
     let place = match browser {
         Some(browser) if may_be_held => place_for(exchange, browser, connect.replaces_another()),
         _ => Place::Free,
@@ -78,15 +83,30 @@ pub(super) fn connect<'m>(
         id: id.map(ToOwned::to_owned),
         client_id,
         interval,
+        is_elsewhere,
         place,
         incoming: None,
     };
     Ok(PendingConnect { connect, reply, hold })
 }
 
+fn role(exchange: &Exchange<'_>, message: &Inbound<'_>) -> Role {
+    let event_source = Transport::EventSource;
+    if exchange.pushes {
+        Role::Heartbeat
+    } else if exchange.state.config.transports.contains(event_source)
+        && message.connection_type().as_deref() == Some(event_source.as_str())
+    {
+        Role::Elsewhere
+    } else {
+        Role::Polls
+    }
+}
+
 /// Only browsers that show themselves by their cookie are counted, and only where connections are short.
 fn place_for(exchange: &Exchange<'_>, browser: BrowserId, replaces: bool) -> Place {
     let is_counted = exchange.state.config.max_held_per_browser < usize::MAX
+        && !exchange.pushes
         && exchange.request.version < Version::HTTP_2
         && exchange.cookies.ids.contains(&browser);
     if !is_counted {
@@ -101,6 +121,12 @@ impl PendingConnect {
     pub(super) fn remember(mut self, message: MutableMessage) -> Self {
         self.reply.incoming = Some(Box::new(message));
         self
+    }
+
+    /// The session that it belongs to.
+    #[cfg(feature = "websocket")]
+    pub(crate) const fn session(&self) -> &std::sync::Arc<crate::session::Session> {
+        self.connect.session()
     }
 
     /// Answers at once, with whatever is queued.
@@ -164,6 +190,11 @@ impl ConnectReply {
                     ..reply
                 }
             }
+            // As Faye does: the next one is due after as long as this one would have been held.
+            Reason::NotHeld if self.is_elsewhere => Reply {
+                advice: Some(Advice::new(Reconnect::Retry, config.timeout, Duration::ZERO)),
+                ..reply
+            },
             // Two clients that share a session, as a duplicated browser tab does, would chase each other.
             Reason::Superseded => Reply {
                 advice: advice(Reconnect::Retry, interval.max(STORM_PAUSE)),

@@ -11,7 +11,7 @@ use http::request::Parts;
 use super::{CONNECT, STORM_PAUSE, SUBSCRIBE, UNSUBSCRIBE};
 use crate::{
     policy::{Operation, PolicyRequest, Verdict},
-    protocol::{Advice, BayeuxError, BrowserId, Denied, Ext, Inbound, Reconnect, Reply, Told},
+    protocol::{Advice, BayeuxError, BrowserId, ClientId, Denied, Ext, Inbound, Reconnect, Reply, Told},
     server::{BrowserBinding, State},
     session::{ServerSession, Session},
 };
@@ -21,8 +21,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) state: &'a State,
     pub(crate) request: &'a Arc<Parts>,
     pub(crate) cookies: &'a BrowserCookies,
-    /// The names that the handshake reply offers.
-    pub(crate) connection_types: &'static [&'static str],
+    /// Whether the transport pushes, so that its connects need not bring any events.
+    pub(crate) pushes: bool,
 }
 
 /// The browser cookies of one request. There may be several of the name, set for different paths.
@@ -84,6 +84,12 @@ impl Exchange<'_> {
                 .await?;
         }
         self.ask(operation, error, session, channel, message).await.map(drop)
+    }
+
+    /// The live session of this id, if the client may use it.
+    pub(crate) fn session_by_id(&self, id: &ClientId) -> Option<Arc<Session>> {
+        let session = self.state.session(id)?;
+        self.cookie_permits(&session).then_some(session)
     }
 
     /// The session that a message names and may use; its sign of life.

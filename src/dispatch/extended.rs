@@ -14,7 +14,8 @@ use crate::{
 
 /// As [`dispatch`](super::dispatch), with the extensions asked.
 pub(crate) async fn dispatch_extended(exchange: &Exchange<'_>, mut messages: Vec<MutableMessage>) -> Dispatched {
-    let mut dispatched = Dispatched::of(messages.len());
+    let first = messages.first().map(MutableMessage::view);
+    let mut dispatched = Dispatched::begin(exchange, first.as_ref(), messages.len());
     if let Some(index) = messages.iter().position(|message| is_handshake(&message.view())) {
         let handshake = messages.swap_remove(index);
         messages = vec![handshake];
@@ -38,10 +39,10 @@ async fn process(exchange: &Exchange<'_>, mut message: MutableMessage, dispatche
     let view = message.view();
     let (reply, session) = match asked {
         Incoming::Pass if is_handshake(&view) => {
-            let (reply, new_browser) = handshake(exchange, &view).await;
-            dispatched.new_browser = new_browser;
-            let made = reply.client_id.and_then(|id| exchange.state.session(&id));
-            (MutableMessage::of(&reply), made.map(ServerSession::new))
+            let (reply, made) = handshake(exchange, &view).await;
+            let session = made.as_ref().map(|made| ServerSession::new(Arc::clone(&made.session)));
+            dispatched.note_made(made);
+            (MutableMessage::of(&reply), session)
         }
         Incoming::Pass => match exchange.process(&view).await {
             Outcome::Reply(reply) => (MutableMessage::of(&reply), session),

@@ -1,6 +1,6 @@
 //! `/meta/handshake`: a new session.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
@@ -9,12 +9,19 @@ use crate::{
     policy::Operation,
     protocol::{Advice, BayeuxError, BrowserId, Denied, Inbound, Reconnect, Reply, VERSION},
     server::BrowserBinding,
-    session::Origin,
+    session::{Origin, Session},
 };
+
+/// What a handshake has made.
+pub(super) struct Made {
+    pub(super) session: Arc<Session>,
+    /// The cookie to set, if one is to be set.
+    pub(super) new_browser: Option<BrowserId>,
+}
 
 /// Makes a session and says which cookie to set, if one is to be set. Version, connection types and an old `clientId`
 /// are not looked at, as in CometD: clients in the field send anything there.
-pub(super) async fn handshake<'m>(exchange: &Exchange<'_>, message: &Inbound<'m>) -> (Reply<'m>, Option<BrowserId>) {
+pub(super) async fn handshake<'m>(exchange: &Exchange<'_>, message: &Inbound<'m>) -> (Reply<'m>, Option<Made>) {
     let interval = exchange.state.config.interval;
     let id = match message.id() {
         Ok(id) => id,
@@ -61,7 +68,7 @@ pub(super) async fn handshake<'m>(exchange: &Exchange<'_>, message: &Inbound<'m>
         client_id: Some(session.id),
         version: Some(VERSION),
         minimum_version: Some(VERSION),
-        supported_connection_types: Some(exchange.connection_types),
+        supported_connection_types: Some(exchange.state.config.transports.connection_types()),
         ext,
         advice: Some(
             verdict
@@ -71,7 +78,7 @@ pub(super) async fn handshake<'m>(exchange: &Exchange<'_>, message: &Inbound<'m>
         ..Reply::default()
     };
     let new_browser = origin.filter(|origin| !origin.returned).map(|origin| origin.browser);
-    (reply, new_browser)
+    (reply, Some(Made { session, new_browser }))
 }
 
 impl Exchange<'_> {

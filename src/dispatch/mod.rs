@@ -9,7 +9,7 @@ mod publish;
 mod subscribe;
 mod unsubscribe;
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
@@ -17,12 +17,12 @@ use tokio::task::coop::consume_budget;
 
 pub(crate) use connect::{ConnectReply, PendingConnect};
 pub(crate) use exchange::{BrowserCookies, Exchange};
-pub(crate) use extended::dispatch_extended;
+pub(crate) use extended::{dispatch_extended, show_events};
 
 use crate::{
     Reason,
     protocol::{BayeuxError, BrowserId, Denied, Ext, Inbound, Reply, normalise},
-    session::Batch,
+    session::{Batch, Session},
 };
 use exchange::{unknown, unknown_session_advice};
 
@@ -44,10 +44,18 @@ pub(crate) struct Dispatched {
     pub(crate) connects: Vec<PendingConnect>,
     /// The cookie to set.
     pub(crate) new_browser: Option<BrowserId>,
+    /// The session that was made.
+    pub(crate) new_session: Option<Arc<Session>>,
     /// Whether a connect was refused because its session is not known.
     pub(crate) unknown_session: bool,
+    /// The live session that the first message names, for transports that belong to one.
+    #[cfg_attr(
+        not(feature = "websocket"),
+        expect(dead_code, reason = "others know their session otherwise")
+    )]
+    pub(crate) named_session: Option<Arc<Session>>,
     /// How many messages there were.
-    messages: usize,
+    pub(crate) messages: usize,
 }
 
 enum Outcome<'m> {
@@ -63,11 +71,11 @@ enum Outcome<'m> {
 /// A large batch lets others run in between. Dropped half way, what was processed stays done, as if the request had
 /// held no more.
 pub(crate) async fn dispatch(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) -> Dispatched {
-    let mut dispatched = Dispatched::of(messages.len());
+    let mut dispatched = Dispatched::begin(exchange, messages.first(), messages.len());
     if let Some(message) = messages.iter().find(|message| is_handshake(message)) {
-        let (reply, new_browser) = handshake::handshake(exchange, message).await;
-        dispatched.new_browser = new_browser;
+        let (reply, made) = handshake::handshake(exchange, message).await;
         dispatched.push(&reply);
+        dispatched.note_made(made);
         return dispatched;
     }
     let _batch = exchange.batch(messages.first(), messages.len());
@@ -90,8 +98,10 @@ fn is_handshake(message: &Inbound<'_>) -> bool {
 }
 
 impl Dispatched {
-    fn of(messages: usize) -> Self {
+    fn begin(exchange: &Exchange<'_>, first: Option<&Inbound<'_>>, messages: usize) -> Self {
+        let first = first.filter(|first| exchange.pushes && !is_handshake(first));
         Self {
+            named_session: first.and_then(|first| exchange.session(first).ok()),
             messages,
             ..Self::default()
         }
@@ -100,6 +110,13 @@ impl Dispatched {
     /// The connect, if the request holds nothing else: then it may be held.
     pub(crate) fn lone_connect(&mut self) -> Option<PendingConnect> {
         if self.messages == 1 { self.connects.pop() } else { None }
+    }
+
+    fn note_made(&mut self, made: Option<handshake::Made>) {
+        if let Some(made) = made {
+            self.new_browser = made.new_browser;
+            self.new_session = Some(made.session);
+        }
     }
 
     fn note_unknown_session(&mut self, exchange: &Exchange<'_>) {

@@ -18,6 +18,7 @@ pub(crate) struct Inbound<'a> {
     pub(super) client_id: Option<&'a RawValue>,
     pub(super) id: Option<&'a RawValue>,
     pub(super) subscription: Option<&'a RawValue>,
+    pub(super) connection_type: Option<&'a RawValue>,
     pub(super) advice: Option<&'a RawValue>,
     pub(super) data: Option<&'a RawValue>,
     pub(super) ext: Option<&'a RawValue>,
@@ -50,6 +51,7 @@ impl<'a> Inbound<'a> {
             advice: message.raw("advice"),
             data: message.raw("data"),
             ext: message.raw("ext"),
+            connection_type: message.raw("connectionType"),
             whole: Some(message),
         }
     }
@@ -70,6 +72,11 @@ impl<'a> Inbound<'a> {
     /// The `clientId`, if it is a string.
     pub(crate) fn client_id(&self) -> Option<Cow<'a, str>> {
         self.client_id.and_then(text)
+    }
+
+    /// The `connectionType`, if it is a string.
+    pub(crate) fn connection_type(&self) -> Option<Cow<'a, str>> {
+        self.connection_type.and_then(text)
     }
 
     /// Whether there is a `clientId`, of whatever type.

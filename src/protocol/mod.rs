@@ -15,6 +15,7 @@ mod parse;
 mod publication;
 mod reply;
 mod surrogates;
+mod transports;
 pub(crate) mod z85;
 
 pub use advice::{Advice, Reconnect};
@@ -24,6 +25,7 @@ pub use data::DataError;
 pub use error::{BayeuxError, ErrorTexts};
 pub use mutable::MutableMessage;
 pub use publication::{Publication, PublishError};
+pub use transports::{Transport, Transports};
 
 pub(crate) use channel_name::{normalise, prefixes};
 pub(crate) use client_id::BrowserId;

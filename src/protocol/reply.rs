@@ -29,7 +29,7 @@ pub(crate) struct Reply<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) minimum_version: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) supported_connection_types: Option<&'static [&'static str]>,
+    pub(crate) supported_connection_types: Option<Vec<&'static str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) subscription: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Map::is_empty")]

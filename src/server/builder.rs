@@ -2,10 +2,10 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{BayeuxServer, BrowserBinding, BrowserCookie, Config};
+use super::{BayeuxServer, BrowserBinding, BrowserCookie, Config, WebSocketConfig};
 use crate::{
     policy::{DynPolicy, Rules, SecurityPolicy},
-    protocol::ErrorTexts,
+    protocol::{ErrorTexts, Transports},
     session::{MessageRate, OverflowPolicy},
 };
 
@@ -51,6 +51,18 @@ impl BayeuxBuilder {
     #[must_use]
     pub fn build(self) -> BayeuxServer {
         BayeuxServer::with(self.config, Rules::new(self.policy))
+    }
+
+    /// Which transports are served. Default: long-polling, and WebSocket where it is compiled in.
+    pub const fn transports(mut self, transports: Transports) -> Self {
+        self.config.transports = transports;
+        self
+    }
+
+    /// What is particular to WebSockets: pings, limits, the check of the origin.
+    pub fn websocket(mut self, websocket: WebSocketConfig) -> Self {
+        self.config.websocket = websocket;
+        self
     }
 
     /// How long a `/meta/connect` is held when there is nothing to deliver. Default 30 s.

@@ -4,8 +4,9 @@ use std::{borrow::Cow, time::Duration};
 
 use cookie::SameSite;
 
+use super::WebSocketConfig;
 use crate::{
-    protocol::ErrorTexts,
+    protocol::{ErrorTexts, Transports},
     session::{MessageRate, OverflowPolicy},
 };
 
@@ -14,6 +15,10 @@ use crate::{
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
+    /// Which transports are served. Default: long-polling, and WebSocket where it is compiled in.
+    pub transports: Transports,
+    /// What is particular to WebSockets.
+    pub websocket: WebSocketConfig,
     /// How long a `/meta/connect` is held when there is nothing to deliver. Default 30 s.
     pub timeout: Duration,
     /// The pause that clients are told to make between connects. Default 0.
@@ -73,6 +78,8 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            transports: Transports::default(),
+            websocket: WebSocketConfig::default(),
             timeout: Duration::from_secs(30),
             interval: Duration::ZERO,
             max_interval: Duration::from_secs(30),

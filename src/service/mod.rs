@@ -19,7 +19,10 @@ use http::{Method, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use crate::{BayeuxServer, ResponseBody, transport::serve};
+use crate::{
+    BayeuxServer, ResponseBody, Transport,
+    transport::{choose, serve},
+};
 
 /// Serves Bayeux on its paths and hands everything else to the inner service.
 ///
@@ -91,8 +94,13 @@ impl<S> BayeuxService<S> {
     }
 
     /// Only what a transport of ours takes: everything else on our paths, `OPTIONS` among it, is the application's.
-    fn is_ours<B>(&self, request: &Request<B>) -> bool {
-        request.method() == Method::POST && self.paths.matches(request.uri().path())
+    fn is_ours<B>(&self, request: &Request<B>) -> Option<Transport> {
+        let may_be_ours = matches!(*request.method(), Method::POST | Method::GET);
+        if may_be_ours && self.paths.matches(request.uri().path()) {
+            choose(request, self.server.config().transports)
+        } else {
+            None
+        }
     }
 }
 
@@ -126,14 +134,14 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let asked = mem::take(&mut self.asked);
-        if self.is_ours(&request) {
+        if let Some(transport) = self.is_ours(&request) {
             if asked != Asked::No {
                 // What `inner` has reserved, or queues for, goes with it.
                 self.inner = self.inner.clone();
             }
             let (parts, body) = request.into_parts();
             let state = Arc::clone(self.server.state());
-            return ResponseFuture::bayeux(Box::pin(serve(state, Arc::new(parts), body)));
+            return ResponseFuture::bayeux(Box::pin(serve(state, transport, parts, body)));
         }
         if asked == Asked::Ready {
             return ResponseFuture::inner(self.inner.call(request));

@@ -26,9 +26,24 @@ pub(crate) struct Connect {
     /// The client's own pause before its next connect.
     interval: Option<Duration>,
     held_since: Option<Instant>,
+    /// Whether it came by a transport that does not push, and so ends where one pushes.
+    polls: bool,
+    /// Whether events take another way than its answer.
+    is_heartbeat: bool,
     /// Whether it took the place of one that was held.
     replaces: bool,
     done: bool,
+}
+
+/// What a connect is to the transport that it came by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Role {
+    /// Its answer brings the events; whatever pushed them before has ended.
+    Polls,
+    /// The transport it came by pushes; it is held all the same.
+    Heartbeat,
+    /// It keeps alive a session whose events are pushed elsewhere. If they are not, its answer brings them.
+    Elsewhere,
 }
 
 /// The answer to a connect: what to deliver and why now.
@@ -46,7 +61,12 @@ pub(crate) struct Taken {
 impl Connect {
     /// Starts a connect; an older one of the same session is superseded and answers at once. What was sent after batch
     /// `acknowledged` goes back to the front of the queue, to be sent again.
-    pub(crate) fn begin(session: Arc<Session>, interval: Option<Duration>, acknowledged: Option<u64>) -> Self {
+    pub(crate) fn begin(
+        session: Arc<Session>,
+        interval: Option<Duration>,
+        acknowledged: Option<u64>,
+        role: Role,
+    ) -> Self {
         let mut state = session.state();
         if let (Some(acks), Some(batch)) = (state.acks.as_mut(), acknowledged) {
             let again = acks.acknowledge(batch);
@@ -58,16 +78,26 @@ impl Connect {
         }
         state.generation += 1;
         let generation = state.generation;
+        let replaces = state.waker.is_some() && !state.is_pushed;
+        let is_heartbeat = match role {
+            Role::Polls => {
+                state.is_pushed = false;
+                false
+            }
+            Role::Heartbeat => state.acks.is_none(),
+            Role::Elsewhere => state.is_pushed && state.acks.is_none(),
+        };
         session.suspend_expiry();
         let superseded = state.waker.take();
         drop(state);
-        let replaces = superseded.is_some();
         wake(superseded);
         Self {
             interval,
             session,
             generation,
             held_since: None,
+            polls: role == Role::Polls || (role == Role::Elsewhere && !is_heartbeat),
+            is_heartbeat,
             replaces,
             done: false,
         }
@@ -76,6 +106,12 @@ impl Connect {
     /// Whether an older connect of the session was being held and now ends.
     pub(crate) const fn replaces_another(&self) -> bool {
         self.replaces
+    }
+
+    /// The session that it belongs to.
+    #[cfg(feature = "websocket")]
+    pub(crate) const fn session(&self) -> &Arc<Session> {
+        &self.session
     }
 
     /// Whether the session was never connected before: then the connect is not held.
@@ -87,7 +123,8 @@ impl Connect {
     pub(crate) fn answer_now(&mut self) -> Taken {
         let session = Arc::clone(&self.session);
         let mut state = session.state();
-        let reason = self.release_reason(&state).unwrap_or(Reason::NotHeld);
+        let reason = self.release_reason(&state).or(state.closed);
+        let reason = reason.unwrap_or(Reason::NotHeld);
         self.finish(&mut state, reason)
     }
 
@@ -102,17 +139,24 @@ impl Connect {
 
     /// Why the connect can't go on waiting, if so. A superseded one may not touch the queue any more.
     fn release_reason(&self, state: &State) -> Option<Reason> {
-        if state.generation != self.generation {
+        if !self.is_newest(state) {
             return Some(Reason::Superseded);
         }
-        if let Some(reason) = state.closed {
+        let may_deliver = !self.is_heartbeat;
+        if let Some(reason) = state.closed
+            && (may_deliver || state.queue.is_empty())
+        {
             return Some(reason);
         }
         // Looked up under the state lock, which shutdown takes after it has raised the flag: none is missed.
         if self.session.hub.is_draining() {
             return Some(Reason::Shutdown);
         }
-        state.is_due().then_some(Reason::Delivered)
+        (may_deliver && state.is_due()).then_some(Reason::Delivered)
+    }
+
+    const fn is_newest(&self, state: &State) -> bool {
+        state.generation == self.generation && !(state.is_pushed && self.polls)
     }
 
     fn finish(&mut self, state: &mut State, reason: Reason) -> Taken {
@@ -123,8 +167,9 @@ impl Connect {
             Lease::empty(Arc::clone(&self.session))
         } else {
             state.connected = true;
-            self.arm_expiry(&times);
-            self.session.lease(state)
+            self.arm_expiry(state, &times);
+            let most = if self.is_heartbeat { 0 } else { usize::MAX };
+            self.session.lease_oldest(state, most)
         };
         self.session.hub.counters.connects_ended.add(reason, 1);
         Taken {
@@ -135,8 +180,11 @@ impl Connect {
         }
     }
 
-    fn arm_expiry(&self, times: &Times) {
-        self.session.arm_expiry(times, self.interval.unwrap_or(times.interval));
+    /// While the session is pushed to, it does not expire, whatever becomes of its connects.
+    fn arm_expiry(&self, state: &State, times: &Times) {
+        if !state.is_pushed {
+            self.session.arm_expiry(times, self.interval.unwrap_or(times.interval));
+        }
     }
 
     fn start_hold(&mut self) {
@@ -163,9 +211,10 @@ impl Drop for Connect {
         self.end_hold();
         self.session.hub.counters.connects_ended.add(Reason::ClientGone, 1);
         let mut state = self.session.state();
-        if state.generation == self.generation {
-            self.arm_expiry(&self.session.times_in(&state));
-            let waker = state.waker.take();
+        if self.is_newest(&state) {
+            self.arm_expiry(&state, &self.session.times_in(&state));
+            // Where it shares the waker with what pushes, that still needs it.
+            let waker = if self.polls { state.waker.take() } else { None };
             drop(state);
             drop(waker);
         }
@@ -200,7 +249,8 @@ impl Future for Held {
             if let Some(reason) = connect.release_reason(&state) {
                 return Poll::Ready(connect.finish(&mut state, reason));
             }
-            (state.waker.replace(waker), state.lazy_until())
+            let lazy_until = if connect.is_heartbeat { None } else { state.lazy_until() };
+            (state.waker.replace(waker), lazy_until)
         };
         drop(replaced);
         if let Some(until) = lazy_until.filter(|until| *until < timeout.deadline()) {
@@ -210,13 +260,13 @@ impl Future for Held {
         ready!(timeout.poll(cx));
         let mut state = session.state();
         // Lazy messages whose time has come, or a batch that is still open: the connect takes along what there is.
-        let otherwise = if state.queue.is_empty() {
+        let otherwise = if state.queue.is_empty() || connect.is_heartbeat {
             Reason::Timeout
         } else {
             Reason::Delivered
         };
         let reason = connect.release_reason(&state).unwrap_or(otherwise);
-        let waker = (reason != Reason::Superseded).then(|| state.waker.take());
+        let waker = (reason != Reason::Superseded && connect.polls).then(|| state.waker.take());
         let taken = connect.finish(&mut state, reason);
         drop(state);
         drop(waker);

@@ -17,6 +17,10 @@ pub struct Stats {
     pub sessions: u64,
     /// Connects held right now (gauge).
     pub held_connects: u64,
+    /// Open WebSockets, whether or not a session uses them (gauge).
+    pub open_sockets: u64,
+    /// Open event streams (gauge).
+    pub open_streams: u64,
     /// Messages waiting in the queues of all sessions (gauge).
     pub queued_messages: u64,
     /// Bytes of those messages (gauge).
@@ -79,6 +83,8 @@ impl fmt::Debug for ReasonCounts {
 pub(crate) struct Counters {
     pub(crate) sessions: AtomicI64,
     pub(crate) held_connects: AtomicI64,
+    pub(crate) open_sockets: AtomicI64,
+    pub(crate) open_streams: AtomicI64,
     pub(crate) queued_messages: AtomicI64,
     pub(crate) queued_bytes: AtomicI64,
     pub(crate) sessions_added: AtomicU64,
@@ -120,6 +126,8 @@ impl Counters {
         Stats {
             sessions: gauge(&self.sessions),
             held_connects: gauge(&self.held_connects),
+            open_sockets: gauge(&self.open_sockets),
+            open_streams: gauge(&self.open_streams),
             queued_messages: gauge(&self.queued_messages),
             queued_bytes: gauge(&self.queued_bytes),
             sessions_added: self.sessions_added.load(Relaxed),

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use super::{QueueLimits, ServerSession, Session, Times, browsers::Browsers, counters::Counters};
 use crate::{
@@ -47,6 +47,7 @@ pub(crate) struct Hub {
     draining: AtomicBool,
     /// Whether there is any extension, of the server or of a session.
     extended: AtomicBool,
+    drained: Notify,
     epoch: Instant,
 }
 
@@ -67,6 +68,7 @@ impl Hub {
             host,
             draining: AtomicBool::new(false),
             extended: AtomicBool::new(false),
+            drained: Notify::new(),
             epoch: Instant::now(),
         }
     }
@@ -94,6 +96,17 @@ impl Hub {
 
     pub(crate) fn drain(&self) {
         self.draining.store(true, SeqCst);
+        self.drained.notify_waiters();
+    }
+
+    /// Waits until the server shuts down.
+    #[cfg(feature = "websocket")]
+    pub(crate) async fn wait_for_drain(&self) {
+        // Listens before it looks: `drain` in between is not missed.
+        let drained = self.drained.notified();
+        if !self.is_draining() {
+            drained.await;
+        }
     }
 
     /// Whether messages have to be shown to extensions.

@@ -54,6 +54,11 @@ impl Lease {
         &self.session
     }
 
+    /// Whether there is any extension that may want to see the messages.
+    pub(crate) fn is_extended(&self) -> bool {
+        self.session.hub.is_extended()
+    }
+
     pub(crate) const fn messages(&self) -> &Queue {
         &self.messages
     }
@@ -74,14 +79,19 @@ impl Lease {
     }
 
     /// The answer is on its way: nothing can be taken back any more.
-    pub(crate) fn commit(mut self) {
+    pub(crate) fn commit(self) {
+        self.session.hub.counters.answers.fetch_add(1, Relaxed);
+        self.commit_pushed();
+    }
+
+    /// As [`commit`](Self::commit), for messages that go out on their own, with no reply to a connect.
+    pub(crate) fn commit_pushed(mut self) {
         let counters = &self.session.hub.counters;
         let sent = self.messages.take();
         if let Some(originals) = self.originals.take() {
             counters.dropped.add(Reason::Deleted, originals.len() - sent.len());
         }
         counters.delivered.fetch_add(sent.len() as u64, Relaxed);
-        counters.answers.fetch_add(1, Relaxed);
         if self.is_farewell {
             self.session.hub.bury(&self.session.id);
         }
@@ -124,10 +134,13 @@ impl Session {
         wake(waker);
     }
 
-    /// Takes the whole queue for an answer; called under the state lock.
-    pub(super) fn lease(self: &Arc<Self>, state: &mut State) -> Lease {
-        let messages = state.queue.take();
-        state.hurry();
+    /// Takes the oldest messages for an answer, `most` of them; called under the state lock.
+    pub(super) fn lease_oldest(self: &Arc<Self>, state: &mut State, most: usize) -> Lease {
+        let messages = state.queue.take_oldest(most);
+        if most > 0 {
+            // What is left of them has no reason to wait.
+            state.hurry();
+        }
         if !messages.is_empty() {
             state.answers += 1;
             self.hub
@@ -140,7 +153,7 @@ impl Session {
             messages,
             originals: None,
             answer: state.answers,
-            is_farewell: state.closed == Some(Reason::ServerDisconnect),
+            is_farewell: state.closed == Some(Reason::ServerDisconnect) && state.queue.is_empty(),
         }
     }
 }

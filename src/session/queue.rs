@@ -85,6 +85,17 @@ impl Queue {
         std::mem::take(self)
     }
 
+    /// Takes the oldest messages, `most` of them.
+    pub(crate) fn take_oldest(&mut self, most: usize) -> Self {
+        if self.messages.len() <= most {
+            return self.take();
+        }
+        let messages: VecDeque<Bytes> = self.messages.drain(..most).collect();
+        let bytes = messages.iter().map(Bytes::len).sum();
+        self.bytes -= bytes;
+        Self { messages, bytes }
+    }
+
     pub(crate) fn append(&mut self, mut other: Self) {
         self.messages.append(&mut other.messages);
         self.bytes += other.bytes;

@@ -70,8 +70,12 @@ pub(super) struct State {
     pub(super) queue: Queue,
     /// The newest connect; an older one finds that it has been superseded.
     pub(super) generation: u64,
-    /// Wakes the held connect.
+    /// Wakes the held connect, or the task of the transport that pushes and holds a connect besides.
     pub(super) waker: Option<Waker>,
+    /// Whether the newest consumer pushes.
+    pub(super) is_pushed: bool,
+    /// How many that push there have been; tells the newest from older ones.
+    pub(super) pushes: u32,
     /// Whether a connect was ever answered: the first is never held.
     pub(super) connected: bool,
     /// Answers taken from the queue so far; tells whether a given-back one would break the order.
@@ -187,8 +191,8 @@ impl Session {
         self.deadline.store(NEVER, Relaxed);
     }
 
-    /// Sets the deadline anew when a connect of a client that pauses for `interval` has ended; called under the state
-    /// lock, after a check of the generation.
+    /// Sets the deadline anew when a connect of a client that pauses for `interval` has ended, or what pushes has; called
+    /// under the state lock, by the newest consumer only.
     pub(super) fn arm_expiry(&self, times: &Times, interval: Duration) {
         let deadline = self.hub.deadline(times.life(interval));
         self.deadline.store(deadline, Relaxed);

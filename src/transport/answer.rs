@@ -3,15 +3,32 @@
 use bytes::Bytes;
 use http::{
     HeaderValue, Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
+    header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
 };
 
-use super::{AnswerBody, AnswerInfo, Outcome, request::Refusal};
+use super::{AnswerBody, AnswerInfo, Outcome, callback_polling::Callback, outgoing, request::Refusal};
 use crate::{
-    Reason,
+    Reason, Transport,
     server::Config,
     session::{Lease, Taken},
 };
+
+/// How an answer is put on the wire.
+#[derive(Debug)]
+pub(super) enum Form {
+    Json,
+    /// JSONP: a script that calls this function.
+    Script(Callback),
+}
+
+impl Form {
+    pub(super) const fn transport(&self) -> Transport {
+        match self {
+            Self::Json => Transport::LongPolling,
+            Self::Script(_) => Transport::CallbackPolling,
+        }
+    }
+}
 
 /// An answer in the making: events first, then replies, connect replies last. One buffer, sized exactly.
 #[derive(Debug)]
@@ -24,12 +41,12 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    pub(super) const fn new(replies: Vec<u8>) -> Self {
+    pub(super) const fn new(replies: Vec<u8>, transport: Transport) -> Self {
         Self {
             replies,
             connect_replies: Vec::new(),
             leases: Vec::new(),
-            info: AnswerInfo::replied(),
+            info: AnswerInfo::replied(transport),
         }
     }
 
@@ -50,63 +67,62 @@ impl Answer {
         self.leases.push(taken.lease);
     }
 
-    pub(super) fn into_response(self, config: &Config) -> Response<AnswerBody> {
-        let events = self
-            .leases
-            .iter()
-            .flat_map(|lease| lease.messages().iter().map(Bytes::as_ref));
+    pub(super) fn into_response(self, config: &Config, form: &Form) -> Response<AnswerBody> {
+        let events = self.leases.iter().flat_map(outgoing::events);
         let replies = [&*self.replies, &*self.connect_replies];
-        let json = array(events.chain(replies.into_iter().filter(|replies| !replies.is_empty())));
-        response(StatusCode::OK, AnswerBody::new(json, self.leases), self.info, config)
+        let json = outgoing::array(events.chain(replies.into_iter().filter(|replies| !replies.is_empty())));
+        match form {
+            Form::Json => response(StatusCode::OK, AnswerBody::new(json, self.leases), self.info, config),
+            Form::Script(callback) => {
+                let body = AnswerBody::new(callback.script(&json), self.leases);
+                as_script(response(StatusCode::OK, body, self.info, config))
+            }
+        }
     }
 }
 
-/// `[part,part,…]`
-fn array<'a>(parts: impl Iterator<Item = &'a [u8]> + Clone) -> Bytes {
-    let size: usize = parts.clone().map(|part| part.len() + 1).sum();
-    let mut json = Vec::with_capacity(size.max(1) + 1);
-    json.push(b'[');
-    for (index, part) in parts.enumerate() {
-        if index > 0 {
-            json.push(b',');
-        }
-        json.extend_from_slice(part);
-    }
-    json.push(b']');
-    json.into()
+/// Browsers are to take it for a script and for nothing else, and never to show it.
+fn as_script(mut response: Response<AnswerBody>) -> Response<AnswerBody> {
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/javascript; charset=utf-8"));
+    headers.insert(
+        CONTENT_DISPOSITION,
+        HeaderValue::from_static("attachment; filename=f.txt"),
+    );
+    response
 }
 
 /// The answer to what is no Bayeux request.
-pub(super) fn refuse(refusal: Refusal, config: &Config) -> Response<AnswerBody> {
+pub(super) fn refuse(refusal: Refusal, transport: Transport, config: &Config) -> Response<AnswerBody> {
     crate::trace::debug!(status = %refusal.status(), body = refusal.json(), "request refused");
     let body = AnswerBody::new(Bytes::from_static(refusal.json().as_bytes()), Vec::new());
-    response(refusal.status(), body, AnswerInfo::refused(refusal.status()), config)
+    response(
+        refusal.status(),
+        body,
+        AnswerInfo::refused(transport, refusal.status()),
+        config,
+    )
 }
 
-fn response(status: StatusCode, body: AnswerBody, info: AnswerInfo, config: &Config) -> Response<AnswerBody> {
+pub(super) fn response(
+    status: StatusCode,
+    body: AnswerBody,
+    info: AnswerInfo,
+    config: &Config,
+) -> Response<AnswerBody> {
     let length = body.len();
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.reserve(5);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CONTENT_LENGTH, length.into());
+    if let Some(length) = length {
+        headers.insert(CONTENT_LENGTH, length.into());
+    }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if config.answer_info {
         response.extensions_mut().insert(info);
     }
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_are_joined_in_a_buffer_of_their_size() {
-        assert_eq!(array([].into_iter()), "[]");
-        assert_eq!(array([&b"1"[..]].into_iter()), "[1]");
-        assert_eq!(array([&b"1"[..], b"2,3", b"4"].into_iter()), "[1,2,3,4]");
-    }
 }

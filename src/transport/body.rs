@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+use super::event_source::Stream;
 use crate::session::Lease;
 
 pin_project! {
@@ -28,28 +29,52 @@ pin_project! {
     }
 }
 
-/// An answer in one piece. Until its bytes are asked for, the messages in it are on loan: dropped before, they go back
-/// to their queues.
-#[derive(Debug, Default)]
-pub(crate) struct AnswerBody {
-    json: Bytes,
-    leases: Vec<Lease>,
+/// An answer: in one piece, or a stream of events. Until its bytes are asked for, the messages in it are on loan: dropped
+/// before, they go back to their queues.
+#[derive(Debug)]
+pub(crate) enum AnswerBody {
+    Whole { bytes: Bytes, leases: Vec<Lease> },
+    Stream(Box<Stream>),
+}
+
+impl Default for AnswerBody {
+    fn default() -> Self {
+        Self::new(Bytes::new(), Vec::new())
+    }
 }
 
 impl AnswerBody {
-    pub(crate) const fn new(json: Bytes, leases: Vec<Lease>) -> Self {
-        Self { json, leases }
+    pub(crate) const fn new(bytes: Bytes, leases: Vec<Lease>) -> Self {
+        Self::Whole { bytes, leases }
     }
 
-    pub(crate) const fn len(&self) -> usize {
-        self.json.len()
+    fn is_end_stream(&self) -> bool {
+        self.len() == Some(0)
     }
 
-    fn take(&mut self) -> Option<Bytes> {
-        for lease in self.leases.drain(..) {
-            lease.commit();
+    fn size_hint(&self) -> SizeHint {
+        self.len()
+            .map_or_else(SizeHint::new, |len| SizeHint::with_exact(len as u64))
+    }
+
+    /// Its size, unless it is a stream.
+    pub(crate) const fn len(&self) -> Option<usize> {
+        match self {
+            Self::Whole { bytes, .. } => Some(bytes.len()),
+            Self::Stream(_) => None,
         }
-        (!self.json.is_empty()).then(|| std::mem::take(&mut self.json))
+    }
+
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        match self {
+            Self::Whole { bytes, leases } => {
+                for lease in leases.drain(..) {
+                    lease.commit();
+                }
+                Poll::Ready((!bytes.is_empty()).then(|| std::mem::take(bytes)))
+            }
+            Self::Stream(stream) => stream.poll_bytes(cx),
+        }
     }
 }
 
@@ -90,21 +115,23 @@ where
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         match self.project().kind.project() {
             KindProj::Inner { body } => body.poll_frame(cx),
-            KindProj::Answer { answer } => Poll::Ready(answer.take().map(|json| Ok(Frame::data(json)))),
+            KindProj::Answer { answer } => answer
+                .poll_bytes(cx)
+                .map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes)))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Inner { body } => body.is_end_stream(),
-            Kind::Answer { answer } => answer.json.is_empty(),
+            Kind::Answer { answer } => answer.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Inner { body } => body.size_hint(),
-            Kind::Answer { answer } => SizeHint::with_exact(answer.json.len() as u64),
+            Kind::Answer { answer } => answer.size_hint(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::Reason;
+use crate::{Reason, Transport};
 
 /// What an answer was: put into the extensions of every response that the Bayeux layer makes itself, unless
 /// [`answer_info`](crate::BayeuxBuilder::answer_info) is off.
@@ -35,24 +35,6 @@ pub struct AnswerInfo {
     pub outcome: Outcome,
 }
 
-/// A Bayeux transport.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum Transport {
-    /// JSON by POST, with held connects.
-    LongPolling,
-}
-
-impl Transport {
-    /// The transport's name on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::LongPolling => "long-polling",
-        }
-    }
-}
-
 /// What became of a request.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
@@ -61,24 +43,26 @@ pub enum Outcome {
     Replied,
     /// It had a connect, which ended for this reason; [`Reason::UnknownSession`] if it was refused.
     Connected(Reason),
+    /// It opened a WebSocket or an event stream.
+    Opened,
     /// It was no Bayeux request and got this HTTP error.
     Refused(StatusCode),
 }
 
 impl AnswerInfo {
-    pub(crate) const fn replied() -> Self {
+    pub(crate) const fn replied(transport: Transport) -> Self {
         Self {
-            transport: Transport::LongPolling,
+            transport,
             held: Duration::ZERO,
             messages: 0,
             outcome: Outcome::Replied,
         }
     }
 
-    pub(crate) const fn refused(status: StatusCode) -> Self {
+    pub(crate) const fn refused(transport: Transport, status: StatusCode) -> Self {
         Self {
             outcome: Outcome::Refused(status),
-            ..Self::replied()
+            ..Self::replied(transport)
         }
     }
 }

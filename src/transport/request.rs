@@ -7,8 +7,15 @@ use http::StatusCode;
 use http_body::Body;
 use serde::Deserialize;
 
-use crate::protocol::{ParseError, parse_text};
+use crate::{
+    dispatch::{Dispatched, Exchange, dispatch, dispatch_extended},
+    protocol::{Inbound, ParseError, parse_text},
+};
 
+#[cfg_attr(
+    not(feature = "websocket"),
+    expect(dead_code, reason = "some are for WebSockets alone")
+)]
 /// Why a request is no Bayeux request: the HTTP status, and the text for its body.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Refusal {
@@ -16,14 +23,27 @@ pub(super) enum Refusal {
     BodyTooLarge,
     BatchTooLarge,
     Slow,
+    /// An event stream of no session.
+    UnknownSession,
+    /// JSONP with a function name that is none.
+    Callback,
+    /// A WebSocket that a page of another origin opens.
+    Origin,
+    /// A request to open a WebSocket that is not as it must be.
+    Upgrade,
+    /// A WebSocket of another version of the protocol.
+    UpgradeVersion,
 }
 
 impl Refusal {
     pub(super) const fn status(self) -> StatusCode {
         match self {
-            Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::Malformed | Self::Callback | Self::Upgrade => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge | Self::BatchTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
+            Self::UnknownSession => StatusCode::NOT_FOUND,
+            Self::Origin => StatusCode::FORBIDDEN,
+            Self::UpgradeVersion => StatusCode::UPGRADE_REQUIRED,
         }
     }
 
@@ -34,6 +54,11 @@ impl Refusal {
             Self::BodyTooLarge => r#"[{"successful":false,"error":"413::body_too_large"}]"#,
             Self::BatchTooLarge => r#"[{"successful":false,"error":"413::batch_too_large"}]"#,
             Self::Slow => r#"[{"successful":false,"error":"408::body_timeout"}]"#,
+            Self::UnknownSession => r#"[{"successful":false,"error":"402::session_unknown"}]"#,
+            Self::Callback => r#"[{"successful":false,"error":"400::callback_invalid"}]"#,
+            Self::Origin => r#"[{"successful":false,"error":"403::origin_denied"}]"#,
+            Self::Upgrade => r#"[{"successful":false,"error":"400::upgrade_invalid"}]"#,
+            Self::UpgradeVersion => r#"[{"successful":false,"error":"426::upgrade_version"}]"#,
         }
     }
 }
@@ -109,8 +134,21 @@ pub(super) fn texts(body: &[u8]) -> Result<Vec<Cow<'_, str>>, Refusal> {
     }
 }
 
+/// Processes the messages in all of the texts. Extensions need to see whole messages; where there are none, nobody takes
+/// them apart.
+pub(super) async fn process(exchange: &Exchange<'_>, texts: &[Cow<'_, str>]) -> Result<Dispatched, Refusal> {
+    let max = exchange.state.config.max_batch;
+    if exchange.state.hub.is_extended() {
+        let messages = messages(texts, max)?;
+        // In a box, so that it takes no room in the future of every other request.
+        return Ok(Box::pin(dispatch_extended(exchange, messages)).await);
+    }
+    let messages: Vec<Inbound<'_>> = messages(texts, max)?;
+    Ok(dispatch(exchange, &messages).await)
+}
+
 /// The messages in all of the texts.
-pub(super) fn messages<'a, M: Deserialize<'a>>(texts: &'a [Cow<'_, str>], max: usize) -> Result<Vec<M>, Refusal> {
+fn messages<'a, M: Deserialize<'a>>(texts: &'a [Cow<'_, str>], max: usize) -> Result<Vec<M>, Refusal> {
     let mut messages = Vec::new();
     for text in texts {
         parse_text(text, max, &mut messages).map_err(|error| match error {

@@ -144,3 +144,25 @@ async fn a_lost_connection_ends_all_its_connects() {
     assert_eq!(server.stats().connects_ended.count(Reason::ClientGone), 10);
     assert_eq!(server.session_count(), 10);
 }
+
+#[tokio::test]
+async fn an_answer_whose_stream_is_reset_before_it_is_taken_loses_nothing() {
+    let server = server();
+    let (mut sender, _wire) = open(&server).await;
+    let id = client(&mut sender).await;
+    for round in 0..20_u64 {
+        // Reset at another moment each time: unsent, under way, held, about to be answered.
+        let connect = request(&json!([{ "channel": "/meta/connect", "clientId": id }]));
+        let task = tokio::spawn(sender.send_request(connect));
+        for _ in 0..round % 7 {
+            tokio::task::yield_now().await;
+        }
+        task.abort();
+        let _ = task.await;
+        until_held(&server, 0).await;
+    }
+    server.publish("/a", &1).unwrap();
+    let poll = json!([{ "channel": "/meta/connect", "clientId": id, "advice": { "timeout": 0 } }]);
+    assert_eq!(ask(&mut sender, poll).await[0]["data"], 1);
+    assert_eq!(server.stats().lost_messages, 0);
+}

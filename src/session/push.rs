@@ -1,0 +1,117 @@
+//! What pushes a session's messages as they come: a WebSocket, an event stream.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::{Lease, Session, record::State};
+use crate::{Reason, sync::wake};
+
+/// The consumer of a session that gets messages without asking for each of them. While there is one, the session does
+/// not expire; when the newest one is dropped, expiry is armed again.
+///
+/// The newest consumer wins: another one of this kind, or a connect of a transport that polls, ends it. It shares one
+/// waker with the connects of its transport, so both must be polled by one task.
+#[derive(Debug)]
+pub(crate) struct Push {
+    session: Arc<Session>,
+    number: u32,
+    /// Ends the wait of lazy messages.
+    lazy: Option<Pin<Box<Sleep>>>,
+}
+
+impl Push {
+    /// Takes over the session's messages; who had them before ends.
+    pub(crate) fn attach(session: Arc<Session>) -> Self {
+        let mut state = session.state();
+        state.is_pushed = true;
+        state.pushes = state.pushes.wrapping_add(1);
+        let number = state.pushes;
+        session.suspend_expiry();
+        let superseded = state.waker.take();
+        drop(state);
+        wake(superseded);
+        Self {
+            session,
+            number,
+            lazy: None,
+        }
+    }
+
+    /// Whose messages it gets.
+    #[cfg(feature = "websocket")]
+    pub(crate) const fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+
+    /// Whether nobody else has taken over.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn is_newest(&self) -> bool {
+        self.is_newest_in(&self.session.state())
+    }
+
+    const fn is_newest_in(&self, state: &State) -> bool {
+        state.is_pushed && state.pushes == self.number
+    }
+
+    /// Takes the oldest messages, `most` of them, as soon as there are some to be sent; or says why there will be none any
+    /// more. Nothing to a client that acknowledges: its messages come with connects.
+    ///
+    /// What was taken before must be committed or dropped first, or it could not go back.
+    pub(crate) fn poll_take(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<Result<Lease, Reason>> {
+        let is_time = self.lazy.as_mut().is_some_and(|lazy| lazy.as_mut().poll(cx).is_ready());
+        // A waker's own clone and drop may run anything, so never under the lock.
+        let waker = cx.waker().clone();
+        let mut state = self.session.state();
+        if !self.is_newest_in(&state) {
+            return Poll::Ready(Err(Reason::Superseded));
+        }
+        let is_due = state.is_due() || (is_time && !state.queue.is_empty());
+        if (is_due || state.closed.is_some()) && !state.queue.is_empty() && state.acks.is_none() {
+            let lease = self.session.lease_oldest(&mut state, most.max(1));
+            drop(state);
+            self.lazy = None;
+            return Poll::Ready(Ok(lease));
+        }
+        if let Some(reason) = state.closed.filter(|_| state.queue.is_empty()) {
+            return Poll::Ready(Err(reason));
+        }
+        let lazy_until = state.lazy_until().filter(|_| state.acks.is_none());
+        let replaced = state.waker.replace(waker);
+        drop(state);
+        drop(replaced);
+        self.wait_until(lazy_until, cx);
+        Poll::Pending
+    }
+
+    /// Comes back when lazy messages must not wait any longer.
+    fn wait_until(&mut self, lazy_until: Option<Instant>, cx: &mut Context<'_>) {
+        if self.lazy.as_ref().map(|lazy| lazy.deadline()) == lazy_until {
+            return;
+        }
+        self.lazy = lazy_until.map(|until| Box::pin(sleep_until(until)));
+        let is_over = self.lazy.as_mut().is_some_and(|lazy| lazy.as_mut().poll(cx).is_ready());
+        if is_over {
+            cx.waker().wake_by_ref();
+        }
+    }
+}
+
+impl Drop for Push {
+    fn drop(&mut self) {
+        let mut state = self.session.state();
+        if self.is_newest_in(&state) {
+            state.is_pushed = false;
+            let times = self.session.times_in(&state);
+            self.session.arm_expiry(&times, times.interval);
+            let waker = state.waker.take();
+            drop(state);
+            drop(waker);
+        }
+    }
+}

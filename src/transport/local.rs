@@ -1,0 +1,316 @@
+//! Local sessions: the application as a client of its own server, with no transport in between.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+};
+
+use http::{Request, request::Parts};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{outgoing, request};
+use crate::{
+    BayeuxServer, Reason,
+    dispatch::{BrowserCookies, Dispatched, Exchange},
+    protocol::{DataError, MutableMessage},
+    server::State,
+    session::{Push, ServerSession, Session},
+};
+
+impl BayeuxServer {
+    /// Prepares a [`LocalSession`]: a session of the application's own.
+    pub fn local_session(&self) -> LocalHandshake {
+        LocalHandshake {
+            server: self.clone(),
+            request: None,
+            message: MutableMessage::new("/meta/handshake"),
+        }
+    }
+}
+
+/// A handshake of the application's own; made by [`BayeuxServer::local_session`].
+#[derive(Debug)]
+#[must_use = "there is no session before `handshake` is called"]
+pub struct LocalHandshake {
+    server: BayeuxServer,
+    request: Option<Parts>,
+    message: MutableMessage,
+}
+
+impl LocalHandshake {
+    /// The HTTP request that the policy, services and readers of events get to see. Default: a `GET /` without anything.
+    pub fn request(mut self, request: Parts) -> Self {
+        self.request = Some(request);
+        self
+    }
+
+    /// Puts an entry into the `ext` of the handshake, for a policy that looks at it.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`] if it can't be written as JSON.
+    pub fn ext<T: Serialize + ?Sized>(mut self, name: impl Into<String>, value: &T) -> Result<Self, DataError> {
+        self.message.set_ext(name, value)?;
+        Ok(self)
+    }
+
+    /// Makes the session.
+    ///
+    /// # Errors
+    ///
+    /// [`LocalError::Refused`]: the policy denies it, the server shuts down, or it has as many sessions as it may have.
+    pub async fn handshake(self) -> Result<LocalSession, LocalError> {
+        let request = self.request.unwrap_or_else(|| Request::new(()).into_parts().0);
+        let mut link = Link {
+            server: self.server,
+            request: Arc::new(request),
+            cookies: BrowserCookies::default(),
+        };
+        let (dispatched, reply) = link.send(self.message).await;
+        let Some(session) = dispatched.new_session else {
+            return Err(LocalError::Refused(reply));
+        };
+        link.cookies.ids.extend(session.browser());
+        Ok(LocalSession {
+            handle: ServerSession::new(Arc::clone(&session)),
+            push: Push::attach(Arc::clone(&session)),
+            session,
+            link,
+            inbox: VecDeque::new(),
+            calls: AtomicU64::new(0),
+        })
+    }
+}
+
+/// A session of the application's own: it subscribes, publishes and calls services as a client does, policy and extensions
+/// included, without a transport. For application code that wants to be a client among others, and for tests.
+///
+/// It never expires, and is disconnected when it is dropped. What it gets waits in its queue, within the bounds of any
+/// session's, until [`recv`](Self::recv) takes it: one that is not read long enough ends like any other. It keeps the server
+/// alive.
+///
+/// ```
+/// use tower_bayeux::{BayeuxServer, call::Data};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let bayeux = BayeuxServer::new();
+/// bayeux.service("/service/double", |Data(number): Data<i32>| async move { Data(2 * number) })?;
+///
+/// let mut session = bayeux.local_session().handshake().await?;
+/// session.subscribe("/chat/*").await?;
+/// session.publish("/chat/tea", "hello").await?;
+/// let message = session.recv().await.expect("it is not disconnected");
+/// assert_eq!(message.data::<String>()?, "hello");
+///
+/// let answer = session.call("/service/double", &21).await?;
+/// assert_eq!(answer.data::<i32>()?, 42);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct LocalSession {
+    handle: ServerSession,
+    session: Arc<Session>,
+    push: Push,
+    link: Link,
+    /// What was taken from the queue while an answer was waited for.
+    inbox: VecDeque<MutableMessage>,
+    calls: AtomicU64,
+}
+
+/// The way to the dispatcher.
+#[derive(Debug)]
+struct Link {
+    server: BayeuxServer,
+    request: Arc<Parts>,
+    cookies: BrowserCookies,
+}
+
+impl Link {
+    const fn state(&self) -> &Arc<State> {
+        self.server.state()
+    }
+
+    /// Sends one message and returns what it leads to, and its reply.
+    async fn send(&self, message: MutableMessage) -> (Dispatched, MutableMessage) {
+        let exchange = Exchange {
+            state: self.state(),
+            request: &self.request,
+            cookies: &self.cookies,
+            pushes: true,
+        };
+        let texts = [message.to_json().into()];
+        let dispatched = request::process(&exchange, &texts).await.unwrap_or_default();
+        let reply = MutableMessage::parse(&dispatched.replies).unwrap_or_default();
+        (dispatched, reply)
+    }
+}
+
+impl LocalSession {
+    /// The server's side of it.
+    #[must_use]
+    pub const fn session(&self) -> &ServerSession {
+        &self.handle
+    }
+
+    /// Subscribes to a channel or pattern.
+    ///
+    /// # Errors
+    ///
+    /// [`LocalError::Refused`]: for whatever reason a client is refused.
+    pub async fn subscribe(&self, channel: &str) -> Result<(), LocalError> {
+        self.ask("/meta/subscribe", "subscription", channel).await
+    }
+
+    /// Gives a channel or pattern up.
+    ///
+    /// # Errors
+    ///
+    /// [`LocalError::Refused`]: for whatever reason a client is refused.
+    pub async fn unsubscribe(&self, channel: &str) -> Result<(), LocalError> {
+        self.ask("/meta/unsubscribe", "subscription", channel).await
+    }
+
+    /// Publishes a message.
+    ///
+    /// # Errors
+    ///
+    /// [`LocalError`]: the data can't be written as JSON, or whatever a client is refused for.
+    pub async fn publish<T>(&self, channel: &str, data: &T) -> Result<(), LocalError>
+    where
+        T: Serialize + ?Sized,
+    {
+        self.ask(channel, "data", data).await
+    }
+
+    /// Publishes a message and waits for the answer of a [service](crate::call), which has `data` and `successful`. Messages
+    /// that come first are kept for [`recv`](Self::recv). Waits for ever where no service answers; give it a timeout.
+    ///
+    /// # Errors
+    ///
+    /// [`LocalError`]: the data can't be written as JSON, the message is refused, or the session ends meanwhile.
+    pub async fn call<T>(&mut self, channel: &str, data: &T) -> Result<MutableMessage, LocalError>
+    where
+        T: Serialize + ?Sized,
+    {
+        let id = format!("call {}", self.calls.fetch_add(1, Relaxed));
+        let mut message = MutableMessage::new(channel);
+        message.set_data(data)?;
+        message.set_field("id", &id)?;
+        self.send(message).await?;
+        let mut looked_at = 0;
+        loop {
+            let found = self.inbox.iter().skip(looked_at).position(|message| {
+                let its: Option<String> = message.field("id").ok().flatten();
+                its.as_ref() == Some(&id)
+            });
+            if let Some(answer) = found.and_then(|found| self.inbox.remove(looked_at + found)) {
+                return Ok(answer);
+            }
+            looked_at = self.inbox.len();
+            poll_fn(|cx| self.poll_fetch(cx)).await.map_err(LocalError::Ended)?;
+        }
+    }
+
+    /// The next message; `None` once the session has ended and everything is read.
+    ///
+    /// Cancel safe: a message is taken only when the future is ready.
+    pub async fn recv(&mut self) -> Option<MutableMessage> {
+        loop {
+            if let Some(message) = self.inbox.pop_front() {
+                return Some(message);
+            }
+            poll_fn(|cx| self.poll_fetch(cx)).await.ok()?;
+        }
+    }
+
+    /// Takes what is queued into the inbox, or says why nothing will come any more.
+    fn poll_fetch(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Reason>> {
+        let mut lease = std::task::ready!(self.push.poll_take(cx, usize::MAX))?;
+        outgoing::show(&mut lease);
+        let messages = outgoing::events(&lease).filter_map(MutableMessage::parse);
+        // The farewell is told by the end.
+        self.inbox.extend(messages.filter(|message| !message.is_meta()));
+        lease.commit_pushed();
+        Poll::Ready(Ok(()))
+    }
+
+    async fn ask<T>(&self, channel: &str, field: &'static str, value: &T) -> Result<(), LocalError>
+    where
+        T: Serialize + ?Sized,
+    {
+        let mut message = MutableMessage::new(channel);
+        message.set_field(field, value)?;
+        self.send(message).await.map(drop)
+    }
+
+    async fn send(&self, mut message: MutableMessage) -> Result<MutableMessage, LocalError> {
+        message.set_field("clientId", self.handle.id())?;
+        let (_, reply) = self.link.send(message).await;
+        match reply.field("successful") {
+            Ok(Some(Value::Bool(true))) => Ok(reply),
+            _ => Err(LocalError::Refused(reply)),
+        }
+    }
+}
+
+/// Disconnects, as a client that leaves.
+impl Drop for LocalSession {
+    fn drop(&mut self) {
+        self.link
+            .state()
+            .remove_session(&self.session, Reason::ClientDisconnect, None);
+    }
+}
+
+/// Why something that a local session asked for did not come about.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum LocalError {
+    /// The data can't be written as JSON.
+    Data(DataError),
+    /// The server has refused it, with this reply: its `error` says why.
+    Refused(MutableMessage),
+    /// The session has ended, for this reason.
+    Ended(Reason),
+}
+
+impl From<DataError> for LocalError {
+    fn from(error: DataError) -> Self {
+        Self::Data(error)
+    }
+}
+
+impl fmt::Display for LocalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Data(_) => f.write_str("the data can't be written as JSON"),
+            Self::Refused(reply) => {
+                let error: Option<String> = reply.field("error").ok().flatten();
+                write!(
+                    f,
+                    "refused: {}",
+                    error.as_deref().unwrap_or("the server gave no reason")
+                )
+            }
+            Self::Ended(reason) => write!(f, "the session has ended ({reason})"),
+        }
+    }
+}
+
+impl std::error::Error for LocalError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Data(source) => Some(source),
+            Self::Refused(_) | Self::Ended(_) => None,
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What goes out to clients: the one place where messages and replies become JSON, whatever the transport.
+
+use bytes::Bytes;
+
+use crate::{
+    dispatch::{ConnectReply, show_events},
+    server::State,
+    session::{Lease, Taken},
+};
+
+/// The messages that a session gets, each a JSON object.
+pub(super) fn events(lease: &Lease) -> impl Iterator<Item = &[u8]> + Clone {
+    lease.messages().iter().map(Bytes::as_ref)
+}
+
+/// Shows messages that are pushed to the extensions of their session.
+pub(super) fn show(lease: &mut Lease) {
+    if lease.is_extended() {
+        show_events(lease);
+    }
+}
+
+/// The reply to a connect that has ended, as a JSON object; nothing, if an extension deletes it. The messages that go out
+/// with it are shown to extensions, too.
+pub(super) fn connect_reply(state: &State, reply: &ConnectReply, taken: &mut Taken) -> Vec<u8> {
+    reply.render(state, taken)
+}
+
+/// `[part,part,…]`
+pub(super) fn array<'a>(parts: impl Iterator<Item = &'a [u8]> + Clone) -> Bytes {
+    let size: usize = parts.clone().map(|part| part.len() + 1).sum();
+    let mut json = Vec::with_capacity(size.max(1) + 1);
+    json.push(b'[');
+    for (index, part) in parts.enumerate() {
+        if index > 0 {
+            json.push(b',');
+        }
+        json.extend_from_slice(part);
+    }
+    json.push(b']');
+    json.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_joined_in_a_buffer_of_their_size() {
+        assert_eq!(array([].into_iter()), "[]");
+        assert_eq!(array([&b"1"[..]].into_iter()), "[1]");
+        assert_eq!(array([&b"1"[..], b"2,3", b"4"].into_iter()), "[1,2,3,4]");
+    }
+}

@@ -1,0 +1,60 @@
+//! One message on a socket: what it holds, and how it ends the socket if it is spoilt.
+
+use std::{borrow::Cow, sync::Arc};
+
+use http::request::Parts;
+use tokio_tungstenite::tungstenite::{
+    Error, Utf8Bytes,
+    protocol::{CloseFrame, frame::coding::CloseCode},
+};
+
+use crate::{
+    dispatch::{BrowserCookies, Dispatched, Exchange},
+    server::State,
+    transport::request::{self, Refusal},
+};
+
+/// What all messages of one socket share.
+#[derive(Clone)]
+pub(super) struct Opening {
+    pub(super) state: Arc<State>,
+    pub(super) request: Arc<Parts>,
+    pub(super) cookies: Arc<BrowserCookies>,
+}
+
+/// Processes the messages of one frame.
+pub(super) async fn process(opening: Opening, text: Utf8Bytes) -> Result<Dispatched, CloseFrame> {
+    let texts = [Cow::Borrowed(text.as_str())];
+    let exchange = Exchange {
+        state: &opening.state,
+        request: &opening.request,
+        cookies: &opening.cookies,
+        pushes: true,
+    };
+    request::process(&exchange, &texts).await.map_err(refuse)
+}
+
+fn refuse(refusal: Refusal) -> CloseFrame {
+    match refusal {
+        Refusal::BatchTooLarge => close(CloseCode::Size, "too many messages"),
+        _ => close(CloseCode::Invalid, "not a Bayeux message"),
+    }
+}
+
+/// Which code tells the client why its socket can't be read from any more; none if there is nobody to be told.
+pub(super) fn close_for(error: &Error) -> Option<CloseFrame> {
+    match error {
+        Error::Capacity(_) => Some(close(CloseCode::Size, "message too large")),
+        Error::Utf8(_) => Some(close(CloseCode::Invalid, "not UTF-8")),
+        Error::Protocol(tokio_tungstenite::tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => None,
+        Error::Protocol(_) => Some(close(CloseCode::Protocol, "")),
+        _ => None,
+    }
+}
+
+pub(super) fn close(code: CloseCode, reason: &'static str) -> CloseFrame {
+    CloseFrame {
+        code,
+        reason: reason.into(),
+    }
+}

@@ -1,0 +1,171 @@
+//! A Bayeux client on a WebSocket: hyper serves the other end of a connection in memory.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses its own part of this module"
+)]
+
+use std::future::poll_fn;
+
+use futures_util::{SinkExt, StreamExt};
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Message, protocol::Role},
+};
+use tower_bayeux::{BayeuxServer, BayeuxService, ClientId, ServerSession};
+
+/// How much a connection holds that nobody has read.
+pub const ROOM: usize = 4 * 1024;
+
+/// Opens a connection and sends the head of a request; returns the head of the response.
+pub async fn request(server: &BayeuxServer, head: &str) -> (String, DuplexStream) {
+    let (mut client, peer) = tokio::io::duplex(ROOM);
+    let service = TowerToHyperService::new(BayeuxService::new(crate::common::BASE, server.clone()));
+    tokio::spawn(async move {
+        let http = hyper::server::conn::http1::Builder::new();
+        let _ = http.serve_connection(TokioIo::new(peer), service).with_upgrades().await;
+    });
+    client.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(client.read_u8().await.unwrap());
+    }
+    (String::from_utf8(answer).unwrap(), client)
+}
+
+/// The head of a request for a WebSocket.
+pub fn upgrade(path: &str, headers: &str) -> String {
+    format!(
+        "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: keep-alive, Upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
+    )
+}
+
+/// A client's end of a socket.
+pub struct Socket {
+    pub stream: WebSocketStream<DuplexStream>,
+    pub id: String,
+    pub server: BayeuxServer,
+}
+
+impl Socket {
+    pub async fn open(server: &BayeuxServer) -> Self {
+        Self::open_with(server, "").await
+    }
+
+    pub async fn open_with(server: &BayeuxServer, headers: &str) -> Self {
+        let (answer, stream) = request(server, &upgrade(crate::common::BASE, headers)).await;
+        assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+        Self {
+            stream: WebSocketStream::from_raw_socket(stream, Role::Client, None).await,
+            id: String::new(),
+            server: server.clone(),
+        }
+    }
+
+    /// Handshakes on a socket of its own.
+    pub async fn handshake(server: &BayeuxServer) -> Self {
+        let mut socket = Self::open(server).await;
+        let reply = socket
+            .ask(json!({ "channel": "/meta/handshake", "version": "1.0", "id": "hs" }))
+            .await;
+        assert_eq!(reply["successful"], true, "{reply}");
+        socket.id = reply["clientId"].as_str().unwrap().to_owned();
+        socket
+    }
+
+    /// Handshakes, connects and subscribes.
+    pub async fn subscribed(server: &BayeuxServer, channel: &str) -> Self {
+        let mut socket = Self::handshake(server).await;
+        socket.ask(json!({ "channel": "/meta/connect", "id": "first" })).await;
+        let subscribe = json!({ "channel": "/meta/subscribe", "id": "s", "subscription": channel });
+        assert_eq!(socket.ask(subscribe).await["successful"], true);
+        socket
+    }
+
+    pub async fn send_text(&mut self, text: impl Into<String>) {
+        self.stream.send(Message::text(text.into())).await.unwrap();
+    }
+
+    /// Sends one message or an array of them, putting in the `clientId` where there is none.
+    pub async fn send(&mut self, mut messages: Value) {
+        let mut messages_in_it = match &mut messages {
+            Value::Array(messages) => messages.iter_mut().collect(),
+            message => vec![message],
+        };
+        for message in &mut messages_in_it {
+            let fields = message.as_object_mut().unwrap();
+            if !self.id.is_empty() {
+                fields.entry("clientId").or_insert_with(|| self.id.clone().into());
+            }
+        }
+        self.send_text(messages.to_string()).await;
+    }
+
+    /// The messages of the next frame. Pings are passed over, and answered by the library.
+    pub async fn frame(&mut self) -> Vec<Value> {
+        loop {
+            match self.stream.next().await.expect("the socket is closed").unwrap() {
+                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// The only message of the next frame.
+    pub async fn message(&mut self) -> Value {
+        let frame = self.frame().await;
+        assert_eq!(frame.len(), 1, "{frame:?}");
+        frame.into_iter().next().unwrap()
+    }
+
+    pub async fn ask(&mut self, message: Value) -> Value {
+        self.send(message).await;
+        self.message().await
+    }
+
+    /// Sends a connect and waits until it is held.
+    pub async fn hold(&mut self, id: &str) {
+        let held = self.server.stats().held_connects;
+        self.send(json!({ "channel": "/meta/connect", "id": id, "connectionType": "websocket" }))
+            .await;
+        let server = self.server.clone();
+        crate::common::yield_until(|| server.stats().held_connects > held).await;
+    }
+
+    /// The code that the server closes the socket with; nothing may come before. The client confirms it.
+    pub async fn close_code(&mut self) -> u16 {
+        loop {
+            match self.stream.next().await.expect("closed without a word").unwrap() {
+                Message::Close(frame) => {
+                    while let Some(Ok(_)) = self.stream.next().await {}
+                    return frame.expect("no code").code.into();
+                }
+                Message::Ping(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Whether nothing has come.
+    pub async fn is_silent(&mut self) -> bool {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        poll_fn(|cx| std::task::Poll::Ready(self.stream.poll_next_unpin(cx).is_pending())).await
+    }
+
+    pub fn client_id(&self) -> ClientId {
+        self.id.parse().unwrap()
+    }
+
+    #[track_caller]
+    pub fn session(&self) -> ServerSession {
+        self.server.session(&self.client_id()).expect("no live session")
+    }
+}

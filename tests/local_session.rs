@@ -1,0 +1,207 @@
+//! Local sessions: the application as a client of its own server.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Client, pass, yield_until};
+use serde_json::{Value, json};
+use tower_bayeux::{
+    BayeuxServer, BrowserBinding, Event, LocalError, MutableMessage, PolicyRequest, Reason, SecurityPolicy,
+    ServerSession, Verdict,
+    call::{CallError, Data},
+    extension::{Extension, Fate, OutgoingContext},
+};
+
+async fn local(server: &BayeuxServer) -> tower_bayeux::LocalSession {
+    server.local_session().handshake().await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_hears_clients_and_clients_hear_it() {
+    let server = BayeuxServer::new();
+    let mut session = local(&server).await;
+    session.subscribe("/a/*").await.unwrap();
+    let client = Client::subscribed(&server, "/b").await;
+    client.publish("/a/x", json!(1)).await;
+    server.publish("/a/y", &2).unwrap();
+    for (channel, data) in [("/a/x", 1), ("/a/y", 2)] {
+        let message = session.recv().await.unwrap();
+        assert_eq!(message.channel().as_deref(), Some(channel));
+        assert_eq!(message.data::<u8>().unwrap(), data);
+    }
+    session.publish("/b", &json!({ "from": "inside" })).await.unwrap();
+    assert_eq!(
+        client.poll().await.events(),
+        [("/b".to_owned(), json!({ "from": "inside" }))]
+    );
+    session.unsubscribe("/a/*").await.unwrap();
+    assert_eq!(server.channel_count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_comes_later_wakes_it() {
+    let server = BayeuxServer::new();
+    let mut session = local(&server).await;
+    session.subscribe("/a").await.unwrap();
+    let reader = tokio::spawn(async move { session.recv().await.unwrap().data::<u8>().unwrap() });
+    tokio::task::yield_now().await;
+    server.publish("/a", &7).unwrap();
+    assert_eq!(reader.await.unwrap(), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_never_expires_and_leaves_when_it_is_dropped() {
+    let server = BayeuxServer::new();
+    let mut events = server.events();
+    let session = local(&server).await;
+    session.publish("/a", &1).await.unwrap();
+    pass(Duration::from_secs(600)).await;
+    assert!(session.session().is_active());
+    drop(session);
+    assert_eq!(server.session_count(), 0);
+    assert!(matches!(events.recv().await, Some(Event::SessionAdded { .. })));
+    let removed = events.recv().await;
+    assert!(
+        matches!(
+            removed,
+            Some(Event::SessionRemoved {
+                reason: Reason::ClientDisconnect,
+                ..
+            })
+        ),
+        "{removed:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_answered_and_what_comes_first_is_kept() {
+    let server = BayeuxServer::new();
+    let double = |session: ServerSession, Data(number): Data<i32>| async move {
+        session.deliver("/first", &number).unwrap();
+        number.checked_mul(2).map(Data).ok_or(CallError::new("too large"))
+    };
+    server.service("/service/double", double).unwrap();
+    let mut session = local(&server).await;
+    let answer = session.call("/service/double", &21).await.unwrap();
+    assert_eq!(answer.data::<i32>().unwrap(), 42);
+    let failed = session.call("/service/double", &i32::MAX).await.unwrap();
+    assert_eq!(failed.field::<bool>("successful").unwrap(), Some(false));
+    for number in [21, i32::MAX] {
+        assert_eq!(session.recv().await.unwrap().data::<i32>().unwrap(), number);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_policy_is_asked_as_for_any_client_and_sees_the_request_and_ext() {
+    struct Strict;
+
+    impl SecurityPolicy for Strict {
+        async fn can_handshake(&self, request: PolicyRequest<'_>) -> Verdict {
+            let ext: Value = request.ext().unwrap();
+            match request.request().headers.contains_key("x-inside") && ext["token"] == "s3cret" {
+                true => Verdict::grant(),
+                false => Verdict::deny(),
+            }
+        }
+
+        async fn can_subscribe(&self, request: PolicyRequest<'_>) -> Verdict {
+            if request.channel() == "/open" {
+                Verdict::grant()
+            } else {
+                Verdict::deny_because("closed")
+            }
+        }
+    }
+
+    let server = BayeuxServer::builder().security_policy(Strict).build();
+    let refused = server.local_session().handshake().await.unwrap_err();
+    assert_eq!(refused.to_string(), "refused: 403::handshake_denied");
+    let (request, ()) = http::Request::get("/")
+        .header("x-inside", "1")
+        .body(())
+        .unwrap()
+        .into_parts();
+    let prepared = server.local_session().request(request).ext("token", "s3cret").unwrap();
+    let session = prepared.handshake().await.unwrap();
+    session.subscribe("/open").await.unwrap();
+    let refused = session.subscribe("/else").await.unwrap_err();
+    assert!(matches!(&refused, LocalError::Refused(reply) if reply.channel().as_deref() == Some("/meta/subscribe")));
+    assert_eq!(refused.to_string(), "refused: 403:closed:subscribe_denied");
+    assert_eq!(
+        session.publish("/a/*", &1).await.unwrap_err().to_string(),
+        "refused: 405::channel_invalid"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_application_disconnects_it_the_rest_is_read_and_then_it_ends() {
+    let server = BayeuxServer::new();
+    let mut session = local(&server).await;
+    session.session().deliver("/a", &1).unwrap();
+    session.session().disconnect();
+    assert_eq!(session.recv().await.unwrap().data::<u8>().unwrap(), 1);
+    assert!(session.recv().await.is_none());
+    assert!(session.recv().await.is_none());
+    assert_eq!(
+        session.publish("/a", &1).await.unwrap_err().to_string(),
+        "refused: 402::session_unknown"
+    );
+    assert!(matches!(session.call("/a", &1).await, Err(LocalError::Refused(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_never_read_is_bounded_as_any_other() {
+    let server = BayeuxServer::builder().max_queue_messages(3).build();
+    let mut session = local(&server).await;
+    session.subscribe("/a").await.unwrap();
+    for number in 0..5 {
+        server.publish("/a", &number).unwrap();
+    }
+    assert!(session.recv().await.is_none());
+    assert_eq!(server.stats().sessions_removed.count(Reason::QueueOverflow), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_served_where_cookies_are_required() {
+    let server = BayeuxServer::builder()
+        .browser_binding(BrowserBinding::Required)
+        .build();
+    let session = local(&server).await;
+    session.subscribe("/a").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn extensions_see_what_it_sends_and_gets() {
+    struct Marking;
+
+    impl Extension for Marking {
+        fn outgoing(&self, message: &mut MutableMessage, _: OutgoingContext<'_>) -> Fate {
+            message.set_field("marked", &true).unwrap();
+            Fate::Pass
+        }
+    }
+
+    let server = BayeuxServer::new();
+    let mut session = local(&server).await;
+    session.session().add_extension(Marking);
+    session.subscribe("/a").await.unwrap();
+    server.publish("/a", &1).unwrap();
+    assert_eq!(
+        session.recv().await.unwrap().field::<bool>("marked").unwrap(),
+        Some(true)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn lazy_messages_come_when_their_time_is_over() {
+    let server = BayeuxServer::new();
+    let mut session = local(&server).await;
+    session.subscribe("/a").await.unwrap();
+    let lazy = tower_bayeux::Publication::new("/a", &1).unwrap().lazy(true);
+    server.send(lazy).unwrap();
+    let before = tokio::time::Instant::now();
+    assert_eq!(session.recv().await.unwrap().data::<u8>().unwrap(), 1);
+    assert_eq!(before.elapsed(), server.config().max_lazy_timeout);
+    yield_until(|| server.stats().queued_messages == 0).await;
+}

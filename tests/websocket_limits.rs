@@ -1,0 +1,170 @@
+//! Sockets that do not read, do not answer, or break.
+#![cfg(feature = "websocket")]
+
+mod common;
+#[path = "common/socket.rs"]
+mod socket;
+
+use std::time::Duration;
+
+use common::{Client, pass, yield_until};
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use socket::{ROOM, Socket};
+use tokio_tungstenite::tungstenite::Message;
+use tower_bayeux::{BayeuxServer, OverflowPolicy, Reason, WebSocketConfig};
+
+fn numbers(events: &[(String, Value)]) -> Vec<u64> {
+    events.iter().map(|(_, data)| data[0].as_u64().unwrap()).collect()
+}
+
+/// A number and some weight.
+fn heavy(number: u64) -> Value {
+    json!([number, "x".repeat(ROOM / 8)])
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_socket_does_not_read_waits_in_the_bounded_queue() {
+    let server = BayeuxServer::builder()
+        .max_queue_messages(20)
+        .overflow(OverflowPolicy::DropNewest)
+        .build();
+    let mut socket = Socket::subscribed(&server, "/a").await;
+    for number in 0..200 {
+        server.publish("/a", &heavy(number)).unwrap();
+        tokio::task::yield_now().await;
+    }
+    let stats = server.stats();
+    assert_eq!(stats.queued_messages, 20);
+    let dropped = stats.dropped_messages.count(Reason::NewestDropped);
+    assert!(stats.delivered_messages < 20, "{stats:?}");
+    // Whatever was not dropped comes in order.
+    let mut received = Vec::new();
+    for _ in 0..200 - dropped {
+        received.push(socket.message().await["data"][0].as_u64().unwrap());
+    }
+    assert!(received.is_sorted());
+    assert_eq!(received.len() as u64, server.stats().delivered_messages);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_that_never_reads_overflows_as_any_session_does() {
+    let server = BayeuxServer::builder().max_queue_messages(20).build();
+    let mut socket = Socket::subscribed(&server, "/a").await;
+    for number in 0..200 {
+        server.publish("/a", &heavy(number)).unwrap();
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(server.stats().sessions_removed.count(Reason::QueueOverflow), 1);
+    // Once it reads again it is told to handshake.
+    socket.send(json!({ "channel": "/meta/connect", "id": "c" })).await;
+    loop {
+        let message = socket.message().await;
+        if message["id"] == "c" {
+            assert_eq!(message["advice"]["reconnect"], "handshake");
+            break;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_taken_and_not_written_goes_back_when_the_socket_breaks() {
+    let server = BayeuxServer::new();
+    let mut socket = Socket::subscribed(&server, "/a").await;
+    for number in 0..100 {
+        server.publish("/a", &heavy(number)).unwrap();
+        tokio::task::yield_now().await;
+    }
+    // Some of them are read, and then no more.
+    let mut received = Vec::new();
+    for _ in 0..10 {
+        received.push(socket.message().await["data"][0].as_u64().unwrap());
+    }
+    let id = socket.id.clone();
+    // What is in the pipe already goes with it, as with a connection that breaks behind an answer.
+    let mut pipe = socket.stream;
+    yield_until(|| server.stats().queued_messages > 0).await;
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    let delivered = server.stats().delivered_messages;
+    while received.len() < usize::try_from(delivered).unwrap() {
+        // Reads exactly what the server counts as delivered; each read makes room for more.
+        let Some(Ok(Message::Text(text))) = pipe.next().await else {
+            panic!()
+        };
+        let message: Value = serde_json::from_str(&text).unwrap();
+        received.push(message[0]["data"][0].as_u64().unwrap());
+    }
+    drop(pipe);
+    yield_until(|| server.stats().open_sockets == 0).await;
+    let client = Client {
+        server: server.clone(),
+        id,
+        cookie: None,
+    };
+    let rest = numbers(&client.poll().await.events());
+    let stats = server.stats();
+    assert_eq!(stats.lost_messages, 0);
+    assert!(!rest.is_empty());
+    let first = rest[0];
+    assert_eq!(
+        rest,
+        (first..100).collect::<Vec<_>>(),
+        "the rest is complete and in order"
+    );
+    assert_eq!(stats.delivered_messages, 100);
+    assert!(first as usize >= received.len(), "nothing comes twice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_are_sent_and_answered() {
+    use futures_util::SinkExt;
+    let server = BayeuxServer::new();
+    let mut socket = Socket::subscribed(&server, "/a").await;
+    let before = tokio::time::Instant::now();
+    assert!(matches!(socket.stream.next().await, Some(Ok(Message::Ping(_)))));
+    assert_eq!(before.elapsed().as_secs(), 25);
+    socket.stream.send(Message::Ping("hello".into())).await.unwrap();
+    assert_eq!(
+        socket.stream.next().await.unwrap().unwrap(),
+        Message::Pong("hello".into())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_from_which_nothing_comes_is_closed_and_its_session_lives_on() {
+    let websocket = WebSocketConfig::new()
+        .ping_interval(Duration::from_secs(5))
+        .idle_timeout(Duration::from_secs(10));
+    let server = BayeuxServer::builder().websocket(websocket).build();
+    let socket = Socket::subscribed(&server, "/a").await;
+    pass(Duration::from_secs(21)).await;
+    assert_eq!(server.stats().open_sockets, 0);
+    assert_eq!(server.session_count(), 1);
+    drop(socket);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_that_no_session_uses_is_closed_though_it_answers_pings() {
+    let server = BayeuxServer::new();
+    let mut socket = Socket::open(&server).await;
+    let before = tokio::time::Instant::now();
+    assert_eq!(socket.close_code().await, 1001);
+    assert!((60..90).contains(&before.elapsed().as_secs()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_sockets_that_come_and_go_leave_nothing_behind() {
+    let server = BayeuxServer::new();
+    for round in 0..1000 {
+        let mut socket = Socket::subscribed(&server, "/a").await;
+        if round % 2 == 0 {
+            socket.hold("held").await;
+        }
+    }
+    pass(Duration::from_secs(40)).await;
+    let stats = server.stats();
+    assert_eq!((stats.open_sockets, stats.sessions, stats.held_connects), (0, 0, 0));
+    assert!(server.channels().is_empty());
+}

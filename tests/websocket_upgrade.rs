@@ -1,0 +1,196 @@
+//! How a WebSocket is opened, and when it is not.
+#![cfg(feature = "websocket")]
+
+mod common;
+#[path = "common/socket.rs"]
+mod socket;
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use common::{BASE, Client, send};
+use http::{Request, StatusCode};
+use http_body_util::Full;
+use serde_json::json;
+use socket::{Socket, request, upgrade};
+use tower::{Layer, ServiceExt};
+use tower_bayeux::{AnswerInfo, BayeuxLayer, BayeuxServer, NotFound, Outcome, Transport, Transports, WebSocketConfig};
+
+fn status(answer: &str) -> &str {
+    answer.get(9..12).unwrap()
+}
+
+fn in_process(headers: &[(&str, &str)]) -> Request<Full<Bytes>> {
+    let mut request = Request::get(BASE);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(Full::default()).unwrap()
+}
+
+const UPGRADE: [(&str, &str); 4] = [
+    ("connection", "Upgrade"),
+    ("upgrade", "WebSocket"),
+    ("sec-websocket-version", "13"),
+    ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+];
+
+#[tokio::test(start_paused = true)]
+async fn the_key_is_answered_as_the_specification_says() {
+    let (answer, _) = request(&BayeuxServer::new(), &upgrade(BASE, "")).await;
+    let answer = answer.to_lowercase();
+    assert!(
+        answer.contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo=\r\n"),
+        "{answer}"
+    );
+    assert!(answer.contains("upgrade: websocket\r\n"), "{answer}");
+    assert!(!answer.contains("sec-websocket-extensions"), "{answer}");
+    assert!(!answer.contains("set-cookie"), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_names_subprotocols_hears_the_first() {
+    let server = BayeuxServer::new();
+    let (answer, _) = request(&server, &upgrade(BASE, "sec-websocket-protocol: bayeux, other\r\n")).await;
+    assert!(answer.contains("sec-websocket-protocol: bayeux\r\n"), "{answer}");
+    let (answer, _) = request(&server, &upgrade(BASE, "")).await;
+    assert!(!answer.contains("sec-websocket-protocol"), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_version_is_told_which_one_is_spoken() {
+    let server = BayeuxServer::new();
+    let head = upgrade(BASE, "").replace("version: 13", "version: 8");
+    let (answer, _) = request(&server, &head).await;
+    assert_eq!(status(&answer), "426");
+    assert!(answer.contains("sec-websocket-version: 13\r\n"), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stack_without_upgrades_or_a_request_without_a_key_gets_a_400() {
+    let server = BayeuxServer::new();
+    let answer = send(&server, in_process(&UPGRADE)).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    let info = answer.info.unwrap();
+    assert_eq!(info.transport, Transport::WebSocket);
+    assert_eq!(info.outcome, Outcome::Refused(StatusCode::BAD_REQUEST));
+    let answer = send(&server, in_process(&UPGRADE[..3])).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_origin_may_be_checked() {
+    let websocket = WebSocketConfig::new().check_origin(|request| {
+        request
+            .headers
+            .get("origin")
+            .is_some_and(|origin| origin == "https://example.org")
+    });
+    let server = BayeuxServer::builder().websocket(websocket).build();
+    let (answer, _) = request(&server, &upgrade(BASE, "origin: https://evil.example\r\n")).await;
+    assert_eq!(status(&answer), "403");
+    let (answer, _) = request(&server, &upgrade(BASE, "origin: https://example.org\r\n")).await;
+    assert_eq!(status(&answer), "101");
+    let (answer, _) = request(&BayeuxServer::new(), &upgrade(BASE, "origin: https://any.example\r\n")).await;
+    assert_eq!(status(&answer), "101");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_it_is_off_the_request_is_the_applications_and_it_is_not_offered() {
+    let transports = Transports::default().without(Transport::WebSocket);
+    let server = BayeuxServer::builder().transports(transports).build();
+    let answer = send(&server, in_process(&UPGRADE)).await;
+    assert_eq!((answer.status, answer.info), (StatusCode::NOT_FOUND, None));
+    let reply = common::send_json(&server, json!([{ "channel": "/meta/handshake" }]))
+        .await
+        .only();
+    assert_eq!(
+        reply["supportedConnectionTypes"],
+        json!(["long-polling", "cross-origin-long-polling"])
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_it_alone_is_on_posts_are_the_applications() {
+    let transports = Transports::none().with(Transport::WebSocket);
+    let server = BayeuxServer::builder().transports(transports).build();
+    assert_eq!(
+        common::send_json(&server, json!([])).await.status,
+        StatusCode::NOT_FOUND
+    );
+    let mut socket = Socket::open(&server).await;
+    let reply = socket.ask(json!({ "channel": "/meta/handshake" })).await;
+    assert_eq!(reply["supportedConnectionTypes"], json!(["websocket"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_says_what_it_was() {
+    let seen = Arc::new(Mutex::new(None));
+    let server = BayeuxServer::new();
+    let (mut client, peer) = tokio::io::duplex(4096);
+    let bayeux = BayeuxLayer::new(BASE, server.clone()).layer(NotFound);
+    let service = hyper_util::service::TowerToHyperService::new(
+        ServiceExt::<Request<hyper::body::Incoming>>::map_response(bayeux, {
+            let seen = Arc::clone(&seen);
+            move |response: http::Response<_>| {
+                *seen.lock().unwrap() = response.extensions().get::<AnswerInfo>().copied();
+                response
+            }
+        }),
+    );
+    tokio::spawn(async move {
+        let http = hyper::server::conn::http1::Builder::new();
+        let io = hyper_util::rt::TokioIo::new(peer);
+        let _ = http.serve_connection(io, service).with_upgrades().await;
+    });
+    tokio::io::AsyncWriteExt::write_all(&mut client, upgrade(BASE, "").as_bytes())
+        .await
+        .unwrap();
+    common::yield_until(|| server.stats().open_sockets == 1).await;
+    let info = seen.lock().unwrap().unwrap();
+    assert_eq!((info.transport, info.outcome), (Transport::WebSocket, Outcome::Opened));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_made_elsewhere_is_adopted_without_a_cookie() {
+    let server = BayeuxServer::new();
+    let client = Client::subscribed(&server, "/a").await;
+    let mut socket = Socket::open(&server).await;
+    socket.id.clone_from(&client.id);
+    socket.hold("1").await;
+    server.publish("/a", &1).unwrap();
+    assert_eq!(socket.message().await["data"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_browsers_cookie_is_refused() {
+    let server = BayeuxServer::new();
+    let client = Client::subscribed(&server, "/a").await;
+    let cookie = format!("cookie: BAYEUX_BROWSER={}\r\n", "0".repeat(40));
+    let mut socket = Socket::open_with(&server, &cookie).await;
+    socket.id.clone_from(&client.id);
+    let reply = socket.ask(json!({ "channel": "/meta/connect" })).await;
+    assert_eq!(reply["error"], "402::session_unknown");
+    server.publish("/a", &1).unwrap();
+    assert!(socket.is_silent().await);
+    assert_eq!(client.poll().await.events().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_on_a_socket_binds_its_session_to_the_sockets_cookie() {
+    let server = BayeuxServer::new();
+    let id = "0".repeat(40);
+    let mut socket = Socket::open_with(&server, &format!("cookie: BAYEUX_BROWSER={id}\r\n")).await;
+    let reply = socket.ask(json!({ "channel": "/meta/handshake" })).await;
+    let client = Client {
+        server: server.clone(),
+        id: reply["clientId"].as_str().unwrap().to_owned(),
+        cookie: None,
+    };
+    assert_eq!(client.poll().await.only()["successful"], false);
+    let client = Client {
+        cookie: Some(format!("BAYEUX_BROWSER={id}")),
+        ..client
+    };
+    assert_eq!(client.poll().await.only()["successful"], true);
+}
