@@ -39,6 +39,7 @@
 //! | [`BayeuxServer`], [`BayeuxBuilder`], [`Config`] | the application's handle, and what can be configured |
 //! | [`ServerChannel`], [`ChannelSettings`], [`Publication`] | channels and how messages go out |
 //! | [`ServerSession`], [`Event`], [`Subscription`], [`Message`] | sessions, what happens to them, what is published |
+//! | [`LocalSession`] | the application as a client of its own server |
 //! | [`call`] | services: async functions that clients call |
 //! | [`extension`], [`listener`] | code that sees messages, and may change, answer or delete them |
 //! | [`SecurityPolicy`], [`Authorizer`], [`Grant`] | who may do what |

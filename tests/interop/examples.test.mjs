@@ -39,8 +39,8 @@ class Raw {
     return answer;
   }
 
-  async handshake() {
-    const [reply] = await this.send({ channel: "/meta/handshake", version: "1.0" });
+  async handshake(ext) {
+    const [reply] = await this.send({ channel: "/meta/handshake", version: "1.0", ext });
     assert.equal(reply.successful, true);
     this.id = reply.clientId;
     await this.send(POLL);
@@ -59,7 +59,8 @@ class Raw {
 for (const name of ["hyper", "axum", "chat", "remote_call", "acknowledged", "extensions", "../example-tonic"]) {
   withExample(`${name}: prints its URL, serves Bayeux at /cometd, and lets a held poll go when it is stopped`, name, async (example) => {
     const client = new Raw(example);
-    await client.handshake();
+    // One of them wants to know the language of its clients.
+    await client.handshake({ language: "en" });
     client.held = client.send({ channel: "/meta/connect", connectionType: "long-polling" });
     // Answered by another request, so the one before has arrived too.
     await client.send({ channel: "/meta/subscribe", subscription: "/x" });
