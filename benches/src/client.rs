@@ -102,6 +102,12 @@ impl Client {
         }
     }
 
+    /// Bytes on the heap that are the client's own and not the server's.
+    #[must_use]
+    pub const fn own_memory(&self) -> usize {
+        self.id.capacity() + self.connect.len() + self.connect_at_once.len()
+    }
+
     /// Subscribes to channels, in one message.
     ///
     /// # Panics
