@@ -33,8 +33,10 @@ pub struct Path {
 pub const PATHS: &[Path] = &[
     path("publish_unheard_1k_channels", 100, || publish_unheard(1_000)),
     path("publish_unheard_100k_channels", 100, || publish_unheard(100_000)),
-    path("fanout_to_empty_queue", 1_000, || fanout(0)),
-    path("fanout_to_filled_queue", 1_000, || fanout(1)),
+    path("fanout_100", 100, || fanout(100, 0)),
+    path("fanout_1k", 1_000, || fanout(1_000, 0)),
+    path("fanout_1k_to_filled_queues", 1_000, || fanout(1_000, 1)),
+    path("fanout_10k", 10_000, || fanout(10_000, 0)),
     path("held_round", 100, held_round),
     path("handshake_disconnect", 50, handshake_disconnect),
     path("connect_at_once", 100, connect_at_once),
@@ -84,10 +86,10 @@ fn publish_unheard(channels: usize) -> Round {
     })
 }
 
-/// One publish to a thousand queues, in which so many messages lie already.
-fn fanout(queued: usize) -> Round {
+/// One publish to the queues of so many sessions, in which so many messages lie already.
+fn fanout(sessions: usize, queued: usize) -> Round {
     let server = server();
-    let crowd = crowd(&server, 1_000);
+    let crowd = crowd(&server, sessions);
     let data = data();
     Box::new(move |meter| {
         for _ in 0..queued {

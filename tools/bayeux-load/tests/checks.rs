@@ -55,8 +55,7 @@ impl Server {
             }
             "/meta/connect" => {
                 let mut answer = Vec::new();
-                // The first connect is answered at once.
-                while answer.is_empty() && message["id"] != "2" {
+                while answer.is_empty() && message["advice"]["timeout"] != 0 {
                     let news = self.news.notified();
                     answer.append(self.state.lock().unwrap().queues.get_mut(id).unwrap());
                     if answer.is_empty() {

@@ -98,10 +98,8 @@ async fn join(
     for channel in &*list {
         session.subscribe(&channels[*channel as usize]).await?;
     }
-    // The first connect is answered at once.
-    for message in session.connect().await? {
-        message.check()?;
-    }
+    // As cometd.js does: not every server answers the first connect at once by itself.
+    session.connect_at_once().await?;
     let publishing = if publish { Some(session.again().await?) } else { None };
     let ledger = Rc::new(RefCell::new(Ledger::default()));
     let started = Rc::new(Cell::new(false));
