@@ -1,0 +1,231 @@
+//! What the budgets can't say: bytes of a session, the sweep, a crowded server against a small one, two threads against
+//! one. `cargo run --release -p benches --bin figures`; `--short` is for a tenth of the sessions.
+//!
+//! Bytes are what was asked of the allocator, without what it adds. Times are of this machine, and only as good as it is
+//! idle; of several runs the fastest counts.
+
+use std::{
+    env,
+    hint::black_box,
+    time::{Duration, Instant},
+};
+
+use benches::{Client, Meter, PATHS, Server, still_runtime};
+use tokio::runtime::Builder;
+use tower_bayeux::{BayeuxServer, OverflowPolicy};
+
+/// How often each time is taken.
+const RUNS: usize = 5;
+
+fn main() {
+    let short = env::args().any(|argument| argument == "--short");
+    let sessions = if short { 10_000 } else { 100_000 };
+    allocations();
+    memory(sessions);
+    sweep(sessions);
+    crowded(if short { 10 } else { 1 });
+    threads();
+}
+
+/// The fastest of several runs, in nanoseconds.
+fn fastest(mut run: impl FnMut() -> Duration) -> f64 {
+    let fastest = (0..RUNS).map(|_| run()).min().unwrap_or_default();
+    fastest.as_nanos() as f64
+}
+
+/// A server whose sessions stay.
+fn lasting() -> Server {
+    let hour = Duration::from_secs(3600);
+    let builder = BayeuxServer::builder()
+        .max_interval(hour)
+        .timeout(hour)
+        .max_sessions(usize::MAX);
+    Server::new(builder.build())
+}
+
+/// Allocations of one unit of each hot path.
+fn allocations() {
+    struct Allocations(u64);
+    impl Meter for Allocations {
+        fn measure(&mut self, work: &mut dyn FnMut()) {
+            self.0 += allocation_counter::measure(work).count_total;
+        }
+    }
+    println!("allocations of one unit");
+    for path in PATHS {
+        let runtime = still_runtime();
+        let _entered = runtime.enter();
+        let mut round = (path.set_up)();
+        round(&mut benches::NoMeter);
+        let mut allocations = Allocations(0);
+        round(&mut allocations);
+        println!(
+            "  {:<32} {:>8.2}",
+            path.name,
+            allocations.0 as f64 / f64::from(path.units)
+        );
+    }
+}
+
+/// Bytes that stay when each session has gone one step further.
+fn memory(sessions: usize) {
+    let runtime = still_runtime();
+    let _entered = runtime.enter();
+    let server = lasting();
+    let channel = ["/load/room/0".to_owned()];
+    let each = |what: &str, bytes: i64| println!("  {what:<32} {:>8.0}", bytes as f64 / sessions as f64);
+    println!("bytes of each of {sessions} sessions");
+    // The client's own memory is not the session's.
+    let mut clients = Vec::with_capacity(sessions);
+    let mut held = Vec::with_capacity(sessions);
+    let all = allocation_counter::measure(|| clients.extend((0..sessions).map(|_| Client::new(&server))));
+    let own: usize = clients.iter().map(Client::own_memory).sum();
+    each("idle", all.bytes_current - i64::try_from(own).unwrap_or_default());
+    let subscribed = allocation_counter::measure(|| {
+        clients.iter().for_each(|client| client.subscribe(&channel));
+    });
+    each("more, with one subscription", subscribed.bytes_current);
+    clients.iter().for_each(|client| drop(client.poll()));
+    let holding = allocation_counter::measure(|| held.extend(clients.iter().map(Client::hold)));
+    // The service's future lies in the HTTP connection, which has room for one whether a connect is held or not.
+    let futures: usize = held.iter().map(|held| size_of_val(&**held)).sum();
+    let futures = i64::try_from(futures).unwrap_or_default();
+    each("more, with a held connect", holding.bytes_current - futures);
+    each("(the future in the connection)", futures);
+}
+
+/// The task that looks for expired sessions goes round once a second.
+fn sweep(sessions: usize) {
+    const ROUNDS: u32 = 20;
+    let runtime = still_runtime();
+    let round = |server: &Server| {
+        fastest(|| {
+            runtime.block_on(async {
+                let start = Instant::now();
+                tokio::time::sleep(Duration::from_secs(u64::from(ROUNDS))).await;
+                black_box(server);
+                start.elapsed()
+            })
+        }) / f64::from(ROUNDS)
+    };
+    let server = lasting();
+    let one = runtime.block_on(async { Client::new(&server) });
+    let nobody = round(&server);
+    let crowd: Vec<_> = runtime.block_on(async { (1..sessions).map(|_| Client::new(&server)).collect() });
+    let all = round(&server);
+    drop((one, crowd));
+    println!("sweep of {sessions} sessions");
+    println!("  {:<32} {:>8.2}", "ns per session", (all - nobody) / sessions as f64);
+    println!("  {:<32} {:>8.0}", "µs of one round", all / 1e3);
+}
+
+/// Publishing on a server with many channels and subscriptions against one with few; each channel has ten subscribers.
+fn crowded(fraction: usize) {
+    let runtime = still_runtime();
+    let _entered = runtime.enter();
+    let mut results = Vec::new();
+    for channels in [1_000, 100_000 / fraction] {
+        let builder = BayeuxServer::builder()
+            .max_sessions(usize::MAX)
+            .max_queue_messages(4)
+            .overflow(OverflowPolicy::DropOldest);
+        let server = Server::new(builder.build());
+        let names: Vec<_> = (0..channels).map(|number| format!("/load/room/{number}")).collect();
+        let mut clients = Vec::new();
+        for chunk in names.chunks(100) {
+            for _ in 0..10 {
+                let client = Client::new(&server);
+                client.subscribe(chunk);
+                clients.push(client);
+            }
+        }
+        let time = |names: &[&String]| {
+            fastest(|| {
+                let start = Instant::now();
+                for name in names {
+                    let _ = black_box(server.bayeux.publish(name, "x"));
+                }
+                start.elapsed()
+            }) / names.len() as f64
+        };
+        // A large step, so that no two of them are neighbours in memory.
+        let all: Vec<_> = (0..10_000).map(|number| &names[number * 7_919 % channels]).collect();
+        let few: Vec<_> = (0..10_000)
+            .map(|number| &names[number % 100 * (channels / 100)])
+            .collect();
+        let nobody = "/load/elsewhere/0".to_owned();
+        let unheard = vec![&nobody; 10_000];
+        results.push([time(&unheard), time(&few), time(&all)]);
+    }
+    println!(
+        "ns of a publish: 1,000 channels with 10 subscriptions each, {} such channels, ratio",
+        100_000 / fraction
+    );
+    let [small, large] = [results[0], results[1]];
+    for (index, name) in ["nobody hears", "on 100 of the channels", "on channels all over"]
+        .iter()
+        .enumerate()
+    {
+        println!(
+            "  {name:<32} {:>8.0} {:>8.0} {:>8.2}",
+            small[index],
+            large[index],
+            large[index] / small[index]
+        );
+    }
+}
+
+/// Four publishers to the same thousand queues, which are emptied as they fill.
+fn threads() {
+    const MESSAGES: usize = 200;
+    let time = |threads: usize| {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(threads)
+            .enable_time()
+            .build();
+        let Ok(runtime) = runtime else { return f64::NAN };
+        let server = lasting();
+        let crowd: Vec<_> = {
+            let _entered = runtime.enter();
+            (0..1_000)
+                .map(|_| {
+                    let client = Client::new(&server);
+                    client.subscribe(&["/load/room/0".to_owned()]);
+                    client
+                })
+                .collect()
+        };
+        let mut quarters = Vec::new();
+        let mut crowd = crowd.into_iter().peekable();
+        while crowd.peek().is_some() {
+            quarters.push(std::sync::Arc::new(crowd.by_ref().take(250).collect::<Vec<_>>()));
+        }
+        fastest(|| {
+            let start = Instant::now();
+            let publishing: Vec<_> = quarters
+                .iter()
+                .map(|quarter| {
+                    let (server, quarter) = (server.clone(), std::sync::Arc::clone(quarter));
+                    runtime.spawn(async move {
+                        for _ in 0..MESSAGES {
+                            let _ = server.bayeux.publish("/load/room/0", "x");
+                            for client in &*quarter {
+                                black_box(tokio::task::unconstrained(async { client.poll() }).await);
+                            }
+                            tokio::task::yield_now().await;
+                        }
+                    })
+                })
+                .collect();
+            runtime.block_on(async {
+                for publishing in publishing {
+                    let _ = publishing.await;
+                }
+            });
+            start.elapsed()
+        })
+    };
+    let (one, two) = (time(1), time(2));
+    println!("four publishers to 1,000 queues that are polled all the time");
+    println!("  {:<32} {:>8.2}", "times as fast with two threads", one / two);
+}

@@ -1,0 +1,50 @@
+//! The modes: what each puts on the server, and the frame that all share.
+
+mod chat;
+mod crowd;
+mod idle;
+mod meter;
+mod rooms;
+mod rounds;
+
+use tokio::time::timeout;
+
+use crate::{Error, Mode, Options, Report};
+
+/// Does what the options say, and reports. Needs a `LocalSet`.
+///
+/// # Errors
+///
+/// A target is not on this machine, clients could not be set up, or the deadline has passed.
+pub async fn run(options: &Options) -> Result<Report, Error> {
+    if let Some(target) = options
+        .urls
+        .iter()
+        .find(|target| !target.is_loopback() && !options.allow_remote)
+    {
+        return Err(format!(
+            "{} is not on this machine; --allow-remote if that is meant",
+            target.host
+        )
+        .into());
+    }
+    timeout(options.deadline, dispatch(options))
+        .await
+        .map_err(|_| format!("not done within {:?}", options.deadline))?
+}
+
+async fn dispatch(options: &Options) -> Result<Report, Error> {
+    match &options.mode {
+        Mode::Fanout { subscribers, pace } => rooms::fanout(options, *subscribers, *pace).await,
+        Mode::Rooms {
+            clients,
+            rooms,
+            publishers,
+            in_flight,
+        } => rooms::rooms(options, *clients, *rooms, *publishers, *in_flight).await,
+        Mode::Idle { sessions } => idle::idle(options, *sessions).await,
+        Mode::Handshake { clients } => rounds::handshake(options, *clients).await,
+        Mode::Connect { clients } => rounds::connect(options, *clients).await,
+        Mode::Chat(chat) => chat::chat(options, chat).await,
+    }
+}

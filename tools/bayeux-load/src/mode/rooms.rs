@@ -1,0 +1,134 @@
+//! Publishers and subscribers on one channel, or on many.
+
+use std::rc::Rc;
+
+use tokio::task::spawn_local;
+
+use super::{crowd::Crowd, meter::Meter};
+use crate::{
+    Error, Options, Report,
+    options::Pace,
+    publisher::{Amount, Pacing, Publisher},
+    session::{Session, Ways},
+    track::Track,
+};
+use std::time::Duration;
+
+/// One channel, many subscribers, one publisher.
+pub(super) async fn fanout(options: &Options, subscribers: u32, pace: Pace) -> Result<Report, Error> {
+    let pacing = match pace.rate {
+        Some(rate) => Pacing::Every(Duration::try_from_secs_f64(1.0 / rate)?),
+        None if pace.flood => Pacing::Flood,
+        None => Pacing::Closed,
+    };
+    let plan = Plan {
+        lists: vec![vec![0]; subscribers as usize],
+        channels: channels(1),
+        publishers: 1,
+        in_flight: 1,
+        pacing,
+    };
+    publish(options, format!("fanout to {subscribers} ({pacing:?})"), plan).await
+}
+
+/// Many channels; each client is on one of them.
+pub(super) async fn rooms(
+    options: &Options,
+    clients: u32,
+    rooms: u32,
+    publishers: u32,
+    in_flight: u32,
+) -> Result<Report, Error> {
+    let plan = Plan {
+        lists: (0..clients).map(|client| vec![client % rooms]).collect(),
+        channels: channels(rooms),
+        publishers,
+        in_flight,
+        pacing: Pacing::Closed,
+    };
+    let mode = format!("{clients} clients in {rooms} rooms, {publishers} publishers with {in_flight} messages each");
+    publish(options, mode, plan).await
+}
+
+pub(super) fn channels(count: u32) -> Rc<[String]> {
+    (0..count).map(|number| format!("/load/room/{number}")).collect()
+}
+
+/// How many subscribers each channel has.
+pub(super) fn members(lists: &[Vec<u32>], channels: usize) -> Vec<u32> {
+    let mut members = vec![0; channels];
+    for channel in lists.iter().flatten() {
+        members[*channel as usize] += 1;
+    }
+    members
+}
+
+struct Plan {
+    /// The channels of each subscriber.
+    lists: Vec<Vec<u32>>,
+    channels: Rc<[String]>,
+    publishers: u32,
+    in_flight: u32,
+    pacing: Pacing,
+}
+
+async fn publish(options: &Options, mode: String, plan: Plan) -> Result<Report, Error> {
+    let mut meter = Meter::new(options);
+    let clients = u32::try_from(plan.lists.len())?;
+    let track = Track::new(members(&plan.lists, plan.channels.len()));
+    let ways = Rc::new(Ways::new(options));
+    let crowd = Crowd::gather(&ways, plan.lists, &plan.channels, &track, false).await?;
+    meter.ready();
+
+    let text: Rc<str> = "x".repeat(options.message_size).into();
+    let mut publishers = Vec::new();
+    for number in 0..plan.publishers {
+        let session = Session::start(&ways, number).await?;
+        for lane in 0..plan.in_flight {
+            // Each message under way needs a connection of its own, and has a sequence of its own.
+            let number = number * plan.in_flight + lane;
+            publishers.push(Publisher::new(
+                number,
+                session.again().await?,
+                &track,
+                &plan.channels,
+                &text,
+            ));
+        }
+    }
+    let warmup = Amount::new(options.messages, options.warmup);
+    publishers = send(publishers, plan.pacing, warmup, options.stall).await?;
+    track.drain(options.stall).await;
+    meter.start(&track);
+    let amount = Amount::new(options.messages, options.duration);
+    send(publishers, plan.pacing, amount, options.stall).await?;
+    track.drain(options.stall).await;
+    let mut report = meter.report(mode, clients, &track);
+    crowd.dismiss();
+    report.checks = track.checks.borrow().clone();
+    Ok(report)
+}
+
+/// Lets all publishers send, side by side.
+async fn send(
+    publishers: Vec<Publisher>,
+    pacing: Pacing,
+    amount: Rc<Amount>,
+    stall: Duration,
+) -> Result<Vec<Publisher>, Error> {
+    let sending: Vec<_> = publishers
+        .into_iter()
+        .map(|mut publisher| {
+            let amount = Rc::clone(&amount);
+            spawn_local(async move {
+                publisher.run(pacing, &amount, stall).await;
+                publisher
+            })
+        })
+        .collect();
+    let mut publishers = Vec::new();
+    for publisher in sending {
+        publishers.push(publisher.await?);
+    }
+    Ok(publishers)
+}

@@ -1,0 +1,127 @@
+//! One publisher, and when it sends.
+
+use std::{cell::Cell, rc::Rc, time::Duration};
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::{
+    Error,
+    ledger::Sequence,
+    message::{self, Payload},
+    session::Session,
+    track::{Awaited, Track},
+};
+
+/// How much there is to send, for all publishers together.
+#[derive(Debug)]
+pub(crate) struct Amount {
+    messages: Cell<u64>,
+    until: Instant,
+}
+
+impl Amount {
+    pub(crate) fn new(messages: u64, duration: Duration) -> Rc<Self> {
+        Rc::new(Self {
+            messages: Cell::new(messages),
+            until: Instant::now() + duration,
+        })
+    }
+
+    /// Takes one message; `false` if there is none left.
+    pub(crate) fn take(&self) -> bool {
+        let left = self.messages.get();
+        if left == 0 || Instant::now() >= self.until {
+            return false;
+        }
+        self.messages.set(left - 1);
+        true
+    }
+}
+
+/// When the next message goes out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Pacing {
+    /// When all have the last one.
+    Closed,
+    /// At fixed times.
+    Every(Duration),
+    /// When the last one was accepted.
+    Flood,
+}
+
+/// A session that publishes on one connection.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    number: u32,
+    session: Session,
+    awaited: Rc<Awaited>,
+    track: Rc<Track>,
+    channels: Rc<[String]>,
+    text: Rc<str>,
+    /// The channel of the next message.
+    next: u32,
+}
+
+impl Publisher {
+    pub(crate) fn new(
+        number: u32,
+        session: Session,
+        track: &Rc<Track>,
+        channels: &Rc<[String]>,
+        text: &Rc<str>,
+    ) -> Self {
+        Self {
+            number,
+            session,
+            awaited: track.awaited(number),
+            track: Rc::clone(track),
+            channels: Rc::clone(channels),
+            text: Rc::clone(text),
+            next: number,
+        }
+    }
+
+    /// Publishes on one channel after the other for as long as there is something to send.
+    pub(crate) async fn run(&mut self, pacing: Pacing, amount: &Amount, stall: Duration) {
+        let mut due = Instant::now();
+        while amount.take() {
+            match pacing {
+                Pacing::Every(pause) => {
+                    due += pause;
+                    sleep_until(due).await;
+                }
+                Pacing::Closed | Pacing::Flood => due = Instant::now(),
+            }
+            let channel = self.next % u32::try_from(self.channels.len()).unwrap_or(u32::MAX);
+            self.next = self.next.wrapping_add(1);
+            if let Err(error) = self.publish(&[channel], due).await {
+                self.track.failed(&error);
+                return;
+            }
+            if matches!(pacing, Pacing::Closed) && !self.awaited.all(stall).await {
+                return;
+            }
+        }
+    }
+
+    /// Publishes a batch that is due at a moment.
+    pub(crate) async fn publish(&mut self, channels: &[u32], due: Instant) -> Result<(), Error> {
+        let first_id = self.session.ids(channels.len() as u64);
+        let messages = channels.iter().map(|channel| {
+            let sequence = Sequence {
+                publisher: self.number,
+                channel: *channel,
+            };
+            let payload = Payload {
+                p: self.number,
+                c: *channel,
+                s: self.track.sending(sequence, &self.awaited),
+                t: self.track.at(due),
+                chat: &self.text,
+            };
+            (&*self.channels[*channel as usize], payload)
+        });
+        let body = message::publish(self.session.id(), first_id, messages);
+        self.session.publish(&body).await
+    }
+}

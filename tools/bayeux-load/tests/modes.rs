@@ -1,0 +1,104 @@
+//! Each mode, small, against a real server.
+
+use std::net::SocketAddr;
+
+use bayeux_load::{Options, Report, run};
+use clap::Parser;
+use hyper::server::conn::http1;
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use tokio::{net::TcpListener, task::LocalSet};
+use tower_bayeux::{BayeuxServer, BayeuxService};
+
+async fn serve() -> SocketAddr {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = TowerToHyperService::new(BayeuxService::new("/cometd", BayeuxServer::new()));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service.clone()));
+        }
+    });
+    address
+}
+
+async fn measure(arguments: &str) -> Report {
+    LocalSet::new()
+        .run_until(async {
+            let address = serve().await;
+            let line = format!(
+                "bayeux-load --url http://{address}/cometd --duration 0.3 --warmup 0.05 --deadline 30 --server-pid {} {arguments}",
+                std::process::id()
+            );
+            let report = run(&Options::parse_from(line.split(' '))).await.unwrap();
+            assert!(report.is_clean(), "{report}");
+            report
+        })
+        .await
+}
+
+#[tokio::test]
+async fn fanout_reaches_every_subscriber() {
+    let report = measure("--messages 20 fanout --subscribers 7").await;
+    assert_eq!((report.operations, report.deliveries), (20, 140));
+    assert!(report.latency_us.p50 > 0);
+    assert!(report.server.unwrap().rss_ready > 0);
+}
+
+#[tokio::test]
+async fn an_open_loop_keeps_its_rate() {
+    let report = measure("fanout --subscribers 2 --rate 100").await;
+    assert!((25..=31).contains(&report.operations), "{report}");
+}
+
+#[tokio::test]
+async fn a_flood_waits_for_no_subscriber() {
+    let report = measure("--messages 50 fanout --subscribers 3 --flood").await;
+    assert_eq!(report.deliveries, 150);
+}
+
+#[tokio::test]
+async fn rooms_reach_their_members_only() {
+    let report = measure("--messages 30 rooms --clients 6 --rooms 3 --publishers 2 --in-flight 2").await;
+    assert_eq!((report.operations, report.deliveries), (30, 60));
+}
+
+#[tokio::test]
+async fn idle_sessions_all_get_the_message_whatever_address_they_come_from() {
+    let report = measure("--sources 3 idle --sessions 30").await;
+    assert_eq!((report.operations, report.deliveries), (1, 30));
+}
+
+#[tokio::test]
+async fn handshakes_go_round() {
+    let report = measure("--messages 25 handshake --clients 3").await;
+    assert_eq!(report.operations, 25);
+}
+
+#[tokio::test]
+async fn connects_go_round() {
+    let report = measure("--messages 25 connect --clients 3").await;
+    assert_eq!(report.operations, 25);
+}
+
+#[tokio::test]
+async fn a_chat_is_sent_in_batches() {
+    let report = measure("chat --clients 10 --rooms 5 --rooms-per-client 2 --batches 10 --batch-pause 2000").await;
+    assert_eq!(report.operations, 100);
+    assert!(report.deliveries > 100, "{report}");
+}
+
+#[tokio::test]
+async fn other_machines_are_not_for_load() {
+    let options = Options::parse_from(["bayeux-load", "--url", "http://192.0.2.1:9/", "idle"]);
+    let error = LocalSet::new().run_until(run(&options)).await.unwrap_err();
+    assert!(error.to_string().contains("--allow-remote"), "{error}");
+}
+
+#[tokio::test]
+async fn the_report_is_json_too() {
+    let report = measure("--messages 5 fanout --subscribers 2").await;
+    let json: serde_json::Value = serde_json::to_value(&report).unwrap();
+    assert_eq!(json["deliveries"], 10);
+    assert_eq!(json["checks"]["lost"], 0);
+    assert!(json["server"]["cpu_us"].is_u64());
+}
