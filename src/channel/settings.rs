@@ -171,11 +171,21 @@ impl Configured {
         read(&self.channels).names(|channel| channel.settings.persistent)
     }
 
-    /// How a message on this channel goes out; `manner` says what holds where nothing is set.
-    pub(crate) fn manner(&self, channel: &str, max_lazy_timeout: Duration, mut manner: Manner) -> Manner {
+    /// How a message goes out on the channel that `channel` tells; `manner` says what holds where nothing is set.
+    #[inline]
+    pub(crate) fn manner<'a>(
+        &self,
+        channel: impl FnOnce() -> &'a str,
+        max_lazy_timeout: Duration,
+        manner: Manner,
+    ) -> Manner {
         if !self.concerns_publishes.load(Relaxed) {
             return manner;
         }
+        self.manner_on(channel(), max_lazy_timeout, manner)
+    }
+
+    fn manner_on(&self, channel: &str, max_lazy_timeout: Duration, mut manner: Manner) -> Manner {
         read(&self.channels).for_each_matching(channel, |Channel { settings, .. }| {
             manner.broadcast_to_publisher &= settings.broadcast_to_publisher;
             if settings.lazy {

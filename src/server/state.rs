@@ -303,7 +303,7 @@ impl State {
             lazy: message.is_lazy().then_some(max_lazy_timeout),
             broadcast_to_publisher: self.config.broadcast_to_publisher,
         };
-        let manner = self.configured.manner(message.channel(), max_lazy_timeout, manner);
+        let manner = self.configured.manner(|| message.channel(), max_lazy_timeout, manner);
         let sender = message.sender().map(|sender| &**sender.record());
         let except = sender.filter(|sender| !(manner.broadcast_to_publisher && sender.hears_itself()));
         Delivery::new(&self.hub).lazily(manner.lazy).except(except)

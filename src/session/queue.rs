@@ -48,7 +48,20 @@ pub(crate) enum Pushed {
 
 impl Queue {
     /// Queues a message, within the limits. `kept` is what the session keeps besides, and counts towards them.
+    #[inline]
     pub(crate) fn push(&mut self, message: Bytes, limits: &QueueLimits, kept: (usize, usize)) -> Pushed {
+        if self.is_full_for(message.len(), limits, kept) {
+            return self.push_into_full(message, limits, kept);
+        }
+        self.push_unbounded(message);
+        Pushed::Queued {
+            evicted: 0,
+            evicted_bytes: 0,
+        }
+    }
+
+    #[cold]
+    fn push_into_full(&mut self, message: Bytes, limits: &QueueLimits, kept: (usize, usize)) -> Pushed {
         let mut evicted = 0;
         let mut evicted_bytes = 0;
         while self.is_full_for(message.len(), limits, kept) {
