@@ -4,7 +4,6 @@
 
 use std::{
     collections::HashMap,
-    convert::Infallible,
     error::Error,
     future::poll_fn,
     sync::{Arc, Mutex, PoisonError, RwLock},
@@ -53,6 +52,12 @@ struct Floor {
     channels: RwLock<HashMap<Box<str>, Vec<Arc<Client>>>>,
 }
 
+/// What to do about a request.
+enum Step {
+    Answer(Response<Full<Bytes>>),
+    Connect { client: Arc<Client>, at_once: bool },
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let floor = Arc::new(Floor::default());
@@ -66,18 +71,27 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 impl Floor {
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
         let body = request.into_body().collect().await?.to_bytes();
-        let text = std::str::from_utf8(&body).unwrap_or_default();
+        let step = self.process(std::str::from_utf8(&body).unwrap_or_default());
+        // It is a part of the connection's read buffer: held, it would cost another one.
+        drop(body);
+        match step {
+            Step::Answer(response) => Ok(response),
+            Step::Connect { client, at_once } => Ok(response(client.connect(at_once).await)),
+        }
+    }
+
+    fn process(&self, text: &str) -> Step {
         let channel = text[CHANNEL..].split('"').next().unwrap_or_default();
         if channel == "/meta/handshake" {
-            let Ok(response) = self.handshake();
-            return Ok(response);
+            return Step::Answer(self.handshake());
         }
         let id = CHANNEL + channel.len() + TO_ID;
         let number: usize = text[id..id + ID].parse().unwrap_or_default();
         let answer = match channel {
             "/meta/connect" => {
                 let client = self.client(number);
-                client.connect(text.ends_with("0}}]")).await
+                let at_once = text.ends_with("0}}]");
+                return Step::Connect { client, at_once };
             }
             "/meta/disconnect" => {
                 self.disconnect(number);
@@ -100,14 +114,14 @@ impl Floor {
                 Bytes::from(format!(r#"[{{"id":"0000","channel":"{channel}","successful":true}}]"#))
             }
         };
-        Ok(response(answer))
+        Step::Answer(response(answer))
     }
 
     fn client(&self, number: usize) -> Arc<Client> {
         Arc::clone(&self.clients.read().unwrap_or_else(PoisonError::into_inner).all[number])
     }
 
-    fn handshake(&self) -> Result<Response<Full<Bytes>>, Infallible> {
+    fn handshake(&self) -> Response<Full<Bytes>> {
         let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
         let number = clients.free.pop().unwrap_or(clients.all.len());
         if number == clients.all.len() {
@@ -121,7 +135,7 @@ impl Floor {
         response
             .headers_mut()
             .insert(SET_COOKIE, HeaderValue::from_static(cookie));
-        Ok(response)
+        response
     }
 
     fn disconnect(&self, number: usize) {
