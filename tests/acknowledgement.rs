@@ -236,3 +236,20 @@ async fn every_message_arrives_once_and_in_order_whatever_is_lost() {
     assert_eq!(received, (0..published).map(Value::from).collect::<Vec<_>>());
     assert!(published > 1000);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_farewell_whose_answer_was_dropped_comes_again_once_with_what_was_before_it() {
+    let server = BayeuxServer::new();
+    let client = client(&server).await;
+    server.publish("/a", &1).unwrap();
+    client.session().disconnect();
+    drop(common::start(&server, client.request(message(&json!(1)))).await);
+    let channels: Vec<_> = connect(&client, json!(1))
+        .await
+        .messages()
+        .iter()
+        .map(|message| message["channel"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(channels, ["/a", "/meta/disconnect", "/meta/connect"]);
+    assert_eq!(server.stats().queued_messages, 0);
+}

@@ -205,3 +205,14 @@ async fn lazy_messages_come_when_their_time_is_over() {
     assert_eq!(before.elapsed(), server.config().max_lazy_timeout);
     yield_until(|| server.stats().queued_messages == 0).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn it_has_nothing_to_acknowledge_though_it_asks_for_it() {
+    let server = BayeuxServer::new();
+    let prepared = server.local_session().ext("ack", &true).unwrap();
+    let mut session = prepared.handshake().await.unwrap();
+    session.session().deliver("/a", &1).unwrap();
+    assert_eq!(session.recv().await.unwrap().data::<u8>().unwrap(), 1);
+    session.session().disconnect();
+    assert!(session.recv().await.is_none());
+}

@@ -156,7 +156,9 @@ impl Exchange<'_> {
         if first.channel().is_ok_and(|channel| channel == CONNECT) {
             return None;
         }
-        self.find(first).ok().map(Batch::begin)
+        let session = self.find(first).ok()?;
+        // What pushes has no timeout: a handler that takes its time would keep everything from it.
+        (!session.is_pushed()).then(|| Batch::begin(session))
     }
 
     async fn process<'m>(&self, message: &Inbound<'m>) -> Outcome<'m> {

@@ -85,7 +85,10 @@ impl Connect {
                 false
             }
             Role::Heartbeat => state.acks.is_none(),
-            Role::Elsewhere => state.is_pushed && state.acks.is_none(),
+            Role::Elsewhere => {
+                state.is_pushed &= state.acks.is_none();
+                state.is_pushed
+            }
         };
         session.suspend_expiry();
         let superseded = state.waker.take();

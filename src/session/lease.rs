@@ -147,13 +147,17 @@ impl Session {
                 .counters
                 .queued(-signed(messages.len()), -signed(messages.bytes()));
         }
+        let is_farewell = state.closed == Some(Reason::ServerDisconnect) && state.queue.is_empty();
+        // A farewell goes back by itself if it is not sent: a copy of it would double it.
+        let none = Queue::default();
+        let kept = if is_farewell { &none } else { &messages };
         Lease {
             session: Arc::clone(self),
-            batch: state.acks.as_mut().map(|acks| acks.send(&messages)),
+            batch: state.acks.as_mut().map(|acks| acks.send(kept)),
             messages,
             originals: None,
             answer: state.answers,
-            is_farewell: state.closed == Some(Reason::ServerDisconnect) && state.queue.is_empty(),
+            is_farewell,
         }
     }
 }

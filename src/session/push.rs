@@ -26,9 +26,13 @@ pub(crate) struct Push {
 }
 
 impl Push {
-    /// Takes over the session's messages; who had them before ends.
-    pub(crate) fn attach(session: Arc<Session>) -> Self {
+    /// Takes over the session's messages; who had them before ends. So do connects that are held, unless the newest one is
+    /// `with_connect`: of the same transport, and polled by the same task.
+    pub(crate) fn attach(session: Arc<Session>, with_connect: bool) -> Self {
         let mut state = session.state();
+        if !with_connect {
+            state.generation += 1;
+        }
         state.is_pushed = true;
         state.pushes = state.pushes.wrapping_add(1);
         let number = state.pushes;
@@ -71,7 +75,8 @@ impl Push {
         if !self.is_newest_in(&state) {
             return Poll::Ready(Err(Reason::Superseded));
         }
-        let is_due = state.is_due() || (is_time && !state.queue.is_empty());
+        // The end of a batch wakes by itself.
+        let is_due = state.is_due() || (is_time && state.batches == 0 && !state.queue.is_empty());
         if (is_due || state.closed.is_some()) && !state.queue.is_empty() && state.acks.is_none() {
             let lease = self.session.lease_oldest(&mut state, most.max(1));
             drop(state);

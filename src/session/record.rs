@@ -243,6 +243,17 @@ impl Session {
         self.state().acks = Some(Box::default());
     }
 
+    /// What was sent is not kept any more.
+    pub(crate) fn stop_acknowledging(&self) {
+        let acks = self.state().acks.take();
+        drop(acks);
+    }
+
+    /// Whether another consumer than connects gets the messages.
+    pub(crate) fn is_pushed(&self) -> bool {
+        self.state().is_pushed
+    }
+
     /// Whether the client acknowledges what it gets.
     pub(crate) fn acknowledges(&self) -> bool {
         self.state().acks.is_some()
@@ -298,6 +309,8 @@ impl Session {
             return false;
         }
         let dropped = state.queue.take();
+        // What is under way can't come back to a session that nobody finds.
+        state.answers += 1;
         drop(state);
         self.count_dropped(&dropped, Reason::ServerDisconnect);
         true

@@ -55,7 +55,7 @@ pub(super) fn open(state: &Arc<State>, request: &Arc<Parts>) -> Response<AnswerB
     state.hub.counters.open_streams.fetch_add(1, Relaxed);
     let stream = Stream {
         state: Arc::clone(state),
-        push: Some(Push::attach(session)),
+        push: Some(Push::attach(session, false)),
         is_open: false,
         keep_alive: Box::pin(sleep(KEEP_ALIVE)),
     };

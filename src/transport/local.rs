@@ -78,9 +78,11 @@ impl LocalHandshake {
             return Err(LocalError::Refused(reply));
         };
         link.cookies.ids.extend(session.browser());
+        // Nothing gets lost between the queue and `recv`, and nothing would be acknowledged.
+        session.stop_acknowledging();
         Ok(LocalSession {
             handle: ServerSession::new(Arc::clone(&session)),
-            push: Push::attach(Arc::clone(&session)),
+            push: Push::attach(Arc::clone(&session), false),
             session,
             link,
             inbox: VecDeque::new(),

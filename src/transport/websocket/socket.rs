@@ -112,6 +112,8 @@ where
     /// Serves the socket to its end. Its session outlives it.
     pub(super) async fn run(mut self) {
         let end = poll_fn(|cx| self.poll_end(cx)).await;
+        // Half a frame of messages goes back to the queue, so the client must not get the rest of it.
+        let end = if self.in_flight.is_some() { End::Gone } else { end };
         // The session need not wait until the client has confirmed.
         self.in_flight = None;
         self.outbox.clear();
@@ -283,10 +285,12 @@ where
             ..
         } = dispatched;
         let latest = connects.last().map(|connect| Arc::clone(connect.session()));
-        if let Some(session) = new_session.or(latest) {
-            self.bind(session);
+        if let Some(session) = new_session {
+            self.bind(session, false);
+        } else if let Some(session) = latest {
+            self.bind(session, true);
         } else if let Some(session) = named_session.filter(|session| !self.is_bound && session.is_open()) {
-            self.bind(session);
+            self.bind(session, false);
         }
         self.poll_connects(cx);
         if !replies.is_empty() || count == 0 {
@@ -301,11 +305,11 @@ where
         }
     }
 
-    fn bind(&mut self, session: Arc<Session>) {
+    fn bind(&mut self, session: Arc<Session>, with_connect: bool) {
         self.is_bound = true;
         let is_bound = |push: &Push| Arc::ptr_eq(push.session(), &session) && push.is_newest();
         if !self.push.as_ref().is_some_and(is_bound) {
-            self.push = Some(Push::attach(session));
+            self.push = Some(Push::attach(session, with_connect));
         }
     }
 
