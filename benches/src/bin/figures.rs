@@ -183,7 +183,9 @@ fn threads() {
             .worker_threads(threads)
             .enable_time()
             .build();
-        let Ok(runtime) = runtime else { return (f64::NAN, f64::NAN) };
+        let Ok(runtime) = runtime else {
+            return (f64::NAN, f64::NAN);
+        };
         let server = lasting();
         let crowd: Vec<_> = {
             let _entered = runtime.enter();
