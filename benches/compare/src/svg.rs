@@ -54,12 +54,12 @@ pub(crate) fn chart(title: &str, unit: &str, groups: &[Group]) -> String {
 fn draw(body: &mut String, bar: &Bar, colour: &str, y: f64, scale: f64) {
     let x = |value: f64| LEFT + value * scale;
     let digits = if bar.value < 100.0 { 2 } else { 0 };
-    let _ = write!(
+    let _ = writeln!(
         body,
         "<text x=\"{:.0}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\
          <rect x=\"{LEFT}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{colour}\"/>\
          <path d=\"M{:.1} {:.1}H{:.1}\" stroke=\"#222\"/>\
-         <text x=\"{:.1}\" y=\"{:.1}\">{:.digits$}</text>\n",
+         <text x=\"{:.1}\" y=\"{:.1}\">{:.digits$}</text>",
         LEFT - 6.0,
         y + 12.0,
         bar.label,
