@@ -1,6 +1,6 @@
 //! The bounded queue of a session.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, mem};
 
 use bytes::Bytes;
 
@@ -28,10 +28,12 @@ pub(crate) struct QueueLimits {
     pub(crate) overflow: OverflowPolicy,
 }
 
-/// Messages in order of arrival, serialised. Owns no memory until the first one comes.
+/// Messages in order of arrival, serialised. Owns memory only while there are two or more: most answers carry one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Queue {
-    messages: VecDeque<Bytes>,
+    /// The oldest. Without it there are no others either.
+    first: Option<Bytes>,
+    others: VecDeque<Bytes>,
     bytes: usize,
 }
 
@@ -70,8 +72,7 @@ impl Queue {
                 OverflowPolicy::DropNewest => return Pushed::Dropped,
                 OverflowPolicy::DropOldest => {
                     // What is kept besides can't be dropped.
-                    let Some(oldest) = self.messages.pop_front() else { break };
-                    self.bytes -= oldest.len();
+                    let Some(oldest) = self.pop() else { break };
                     evicted += 1;
                     evicted_bytes += oldest.len();
                 }
@@ -82,36 +83,55 @@ impl Queue {
     }
 
     fn is_full_for(&self, bytes: usize, limits: &QueueLimits, (kept, kept_bytes): (usize, usize)) -> bool {
-        let messages = self.messages.len() + kept;
+        let messages = self.len() + kept;
         let bytes_in_all = self.bytes.saturating_add(kept_bytes).saturating_add(bytes);
         messages > 0 && (messages >= limits.messages || bytes_in_all > limits.bytes)
     }
 
     /// Queues a message of the server's own, which must not fail.
+    #[inline]
     pub(crate) fn push_unbounded(&mut self, message: Bytes) {
         self.bytes += message.len();
-        self.messages.push_back(message);
+        if self.first.is_none() {
+            self.first = Some(message);
+        } else {
+            self.others.push_back(message);
+        }
+    }
+
+    fn pop(&mut self) -> Option<Bytes> {
+        let oldest = self.first.take()?;
+        self.first = self.others.pop_front();
+        self.bytes -= oldest.len();
+        Some(oldest)
     }
 
     /// Takes everything.
     pub(crate) fn take(&mut self) -> Self {
-        std::mem::take(self)
+        mem::take(self)
     }
 
     /// Takes the oldest messages, `most` of them.
     pub(crate) fn take_oldest(&mut self, most: usize) -> Self {
-        if self.messages.len() <= most {
+        if self.len() <= most {
             return self.take();
         }
-        let messages: VecDeque<Bytes> = self.messages.drain(..most).collect();
-        let bytes = messages.iter().map(Bytes::len).sum();
-        self.bytes -= bytes;
-        Self { messages, bytes }
+        let mut taken = Self::default();
+        for _ in 0..most {
+            self.pop().into_iter().for_each(|message| taken.push_unbounded(message));
+        }
+        taken
     }
 
+    /// Puts others behind its own.
     pub(crate) fn append(&mut self, mut other: Self) {
-        self.messages.append(&mut other.messages);
+        if self.is_empty() {
+            *self = other;
+            return;
+        }
         self.bytes += other.bytes;
+        self.others.extend(other.first.take());
+        self.others.append(&mut other.others);
     }
 
     /// Puts what was taken back in front of what has come since.
@@ -120,12 +140,12 @@ impl Queue {
         *self = taken;
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.messages.is_empty()
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.first.is_none()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.messages.len()
+        usize::from(self.first.is_some()) + self.others.len()
     }
 
     pub(crate) const fn bytes(&self) -> usize {
@@ -133,7 +153,7 @@ impl Queue {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Bytes> + Clone {
-        self.messages.iter()
+        self.first.iter().chain(&self.others)
     }
 }
 
@@ -214,6 +234,17 @@ mod tests {
                 evicted_bytes: 0
             }
         );
+    }
+
+    #[test]
+    fn the_oldest_are_taken_first() {
+        let mut queue = queue(&["a", "bb", "c"]);
+        let taken = queue.take_oldest(2);
+        assert_eq!((texts(&taken), taken.bytes()), (vec!["a", "bb"], 3));
+        assert_eq!((texts(&queue), queue.bytes()), (vec!["c"], 1));
+        assert!(queue.take_oldest(0).is_empty());
+        assert_eq!(texts(&queue.take_oldest(2)), ["c"]);
+        assert!(queue.is_empty());
     }
 
     #[test]
