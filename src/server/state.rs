@@ -375,6 +375,10 @@ impl Host for State {
         self.sessions.remove(id);
     }
 
+    fn watch(&self, id: &ClientId) {
+        self.sessions.has_own_times(id);
+    }
+
     fn sweep(&self, shard: usize) {
         self.sessions
             .for_each_expired(shard, self.hub.now(), |session| self.expire(session));

@@ -30,6 +30,9 @@ pub(crate) trait Host: Send + Sync {
     /// Forgets a session whose farewell is on its way.
     fn bury(&self, id: &ClientId);
 
+    /// Notes that a session has times of its own.
+    fn watch(&self, id: &ClientId);
+
     /// Ends the sessions of one shard whose deadline has passed.
     fn sweep(&self, shard: usize);
 }
@@ -121,6 +124,12 @@ impl Hub {
     pub(super) fn bury(&self, id: &ClientId) {
         if let Some(host) = self.host.upgrade() {
             host.bury(id);
+        }
+    }
+
+    pub(super) fn watch(&self, id: &ClientId) {
+        if let Some(host) = self.host.upgrade() {
+            host.watch(id);
         }
     }
 

@@ -202,6 +202,13 @@ impl Session {
         self.deadline.load(Relaxed) <= now
     }
 
+    /// Until when the session surely does not expire, as long as it has no times of its own: after whatever connect ends
+    /// from now on, it stays for the server's `max_interval` at least.
+    pub(super) fn safe_until(&self) -> u64 {
+        let deadline = self.deadline.load(Relaxed);
+        deadline.min(self.hub.deadline(self.hub.times.max_interval))
+    }
+
     /// Queues a message. What must not happen under a lock is left to `delivery`.
     pub(crate) fn offer(self: &Arc<Self>, message: &Bytes, delivery: &mut Delivery<'_>) -> Result<(), Refused> {
         delivery.count_offer();

@@ -83,5 +83,7 @@ impl Session {
             let deadline = self.hub.deadline(times.life(times.interval));
             self.deadline.fetch_max(deadline, Relaxed);
         }
+        drop(state);
+        self.hub.watch(&self.id);
     }
 }
