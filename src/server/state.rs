@@ -59,6 +59,7 @@ impl State {
                 config.max_held_per_browser,
                 Times::new(config.timeout, config.interval, config.max_interval),
                 config.max_lazy_timeout,
+                config.gather,
                 this.clone() as Weak<dyn Host>,
             )),
             config,

@@ -73,6 +73,7 @@ impl Connect {
             session.hub.counters.queued(signed(again.len()), signed(again.bytes()));
             if !again.is_empty() {
                 state.hurry();
+                state.stop_gathering();
             }
             state.queue.give_back(again);
         }
@@ -134,9 +135,11 @@ impl Connect {
     /// Holds the connect until there is something to deliver, `timeout` is over, or something ends it. Without a
     /// timeout it is answered by the first poll.
     pub(crate) fn hold(self, timeout: Option<Duration>) -> Held {
+        let timer = timeout.map(sleep);
         Held {
             connect: self,
-            timeout: timeout.map(sleep),
+            ends: timer.as_ref().map(Sleep::deadline),
+            timer,
         }
     }
 
@@ -158,6 +161,44 @@ impl Connect {
         (may_deliver && state.is_due()).then_some(Reason::Delivered)
     }
 
+    /// Answers if there is reason to. If not, says when to look again, though nothing has woken it by then.
+    fn take_or_wait(&mut self, cx: &Context<'_>) -> Result<Taken, Option<Instant>> {
+        let session = Arc::clone(&self.session);
+        // A waker's own clone and drop may run anything, so never under the lock.
+        let waker = cx.waker().clone();
+        let mut state = session.state();
+        if !self.is_heartbeat {
+            state.gather(self.held_since.is_none());
+        }
+        if let Some(reason) = self.release_reason(&state) {
+            return Ok(self.finish(&mut state, reason));
+        }
+        let waits_until = if self.is_heartbeat { None } else { state.waits_until() };
+        let replaced = state.waker.replace(waker);
+        drop(state);
+        drop(replaced);
+        self.start_hold();
+        Err(waits_until)
+    }
+
+    /// Answers because it has been held for long enough, with what there is: lazy messages, or those of a batch that is
+    /// still open.
+    fn time_out(&mut self) -> Taken {
+        let session = Arc::clone(&self.session);
+        let mut state = session.state();
+        let otherwise = if state.queue.is_empty() || self.is_heartbeat {
+            Reason::Timeout
+        } else {
+            Reason::Delivered
+        };
+        let reason = self.release_reason(&state).unwrap_or(otherwise);
+        let waker = (reason != Reason::Superseded && self.polls).then(|| state.waker.take());
+        let taken = self.finish(&mut state, reason);
+        drop(state);
+        drop(waker);
+        taken
+    }
+
     const fn is_newest(&self, state: &State) -> bool {
         state.generation == self.generation && !(state.is_pushed && self.polls)
     }
@@ -171,6 +212,9 @@ impl Connect {
         } else {
             state.connected = true;
             self.arm_expiry(state, &times);
+            if !self.is_heartbeat {
+                state.has_answered(state.queue.len(), self.session.hub.gather);
+            }
             let most = if self.is_heartbeat { 0 } else { usize::MAX };
             self.session.lease_oldest(state, most)
         };
@@ -230,8 +274,11 @@ pin_project! {
     #[derive(Debug)]
     pub(crate) struct Held {
         connect: Connect,
+        // When it has been held for long enough.
+        ends: Option<Instant>,
+        // Rings then, or when it has to look round before.
         #[pin]
-        timeout: Option<Sleep>,
+        timer: Option<Sleep>,
     }
 }
 
@@ -241,38 +288,21 @@ impl Future for Held {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Taken> {
         let this = self.project();
         let connect = this.connect;
-        let Some(mut timeout) = this.timeout.as_pin_mut() else {
+        let (Some(mut timer), Some(ends)) = (this.timer.as_pin_mut(), *this.ends) else {
             return Poll::Ready(connect.answer_now());
         };
-        let session = Arc::clone(&connect.session);
-        // A waker's own clone and drop may run anything, so never under the lock.
-        let waker = cx.waker().clone();
-        let (replaced, lazy_until) = {
-            let mut state = session.state();
-            if let Some(reason) = connect.release_reason(&state) {
-                return Poll::Ready(connect.finish(&mut state, reason));
+        loop {
+            let looks_again = match connect.take_or_wait(cx) {
+                Ok(taken) => return Poll::Ready(taken),
+                Err(until) => until.map_or(ends, |until| until.min(ends)),
+            };
+            if timer.deadline() != looks_again {
+                timer.as_mut().reset(looks_again);
             }
-            let lazy_until = if connect.is_heartbeat { None } else { state.lazy_until() };
-            (state.waker.replace(waker), lazy_until)
-        };
-        drop(replaced);
-        if let Some(until) = lazy_until.filter(|until| *until < timeout.deadline()) {
-            timeout.as_mut().reset(until);
+            ready!(timer.as_mut().poll(cx));
+            if looks_again == ends {
+                return Poll::Ready(connect.time_out());
+            }
         }
-        connect.start_hold();
-        ready!(timeout.poll(cx));
-        let mut state = session.state();
-        // Lazy messages whose time has come, or a batch that is still open: the connect takes along what there is.
-        let otherwise = if state.queue.is_empty() || connect.is_heartbeat {
-            Reason::Timeout
-        } else {
-            Reason::Delivered
-        };
-        let reason = connect.release_reason(&state).unwrap_or(otherwise);
-        let waker = (reason != Reason::Superseded && connect.polls).then(|| state.waker.take());
-        let taken = connect.finish(&mut state, reason);
-        drop(state);
-        drop(waker);
-        Poll::Ready(taken)
     }
 }

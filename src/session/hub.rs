@@ -44,6 +44,8 @@ pub(crate) struct Hub {
     pub(crate) times: Times,
     /// How long lazy messages wait at most.
     pub(crate) max_lazy_timeout: Duration,
+    /// How long the answers to a busy session keep apart.
+    pub(crate) gather: Duration,
     pub(crate) counters: Counters,
     pub(crate) host: Weak<dyn Host>,
     pub(super) browsers: Browsers,
@@ -60,6 +62,7 @@ impl Hub {
         held_per_browser: usize,
         times: Times,
         max_lazy_timeout: Duration,
+        gather: Duration,
         host: Weak<dyn Host>,
     ) -> Self {
         Self {
@@ -67,6 +70,7 @@ impl Hub {
             limits,
             times,
             max_lazy_timeout,
+            gather,
             counters: Counters::default(),
             host,
             draining: AtomicBool::new(false),

@@ -40,6 +40,15 @@ impl State {
 
     /// Whether there is something that a held connect is to be answered for.
     pub(super) fn is_due(&self) -> bool {
-        !self.queue.is_empty() && self.batches == 0 && self.lazy_until().is_none_or(|until| until <= Instant::now())
+        !self.queue.is_empty() && self.batches == 0 && self.waits_until().is_none_or(|until| until <= Instant::now())
+    }
+
+    /// Until when what is queued, or will be, waits for more. The end of a batch, which wakes by itself, is not counted.
+    pub(super) fn waits_until(&self) -> Option<Instant> {
+        if self.batches > 0 {
+            return None;
+        }
+        // `None` is less than any moment.
+        self.lazy_until().max(self.gathers_until())
     }
 }

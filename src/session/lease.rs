@@ -127,6 +127,7 @@ impl Session {
         }
         state.queue.give_back(messages);
         state.hurry();
+        state.stop_gathering();
         counters.queued(signed(count), signed(bytes));
         counters.given_back.fetch_add(count as u64, Relaxed);
         let waker = state.waker.take();

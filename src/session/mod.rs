@@ -12,6 +12,7 @@ mod connect;
 mod counters;
 mod delivery;
 mod expiry;
+mod gather;
 mod handle;
 mod hub;
 mod lazy;

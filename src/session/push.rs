@@ -34,6 +34,7 @@ impl Push {
             state.generation += 1;
         }
         state.is_pushed = true;
+        state.stop_gathering();
         state.pushes = state.pushes.wrapping_add(1);
         let number = state.pushes;
         session.suspend_expiry();

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::{
     Delivery, Hub,
     acks::Acks,
+    gather::Pace,
     queue::{Pushed, Queue},
     rate::{Bucket, MessageRate},
     times::{OwnTimes, Times},
@@ -81,6 +82,7 @@ pub(super) struct State {
     /// Answers taken from the queue so far; tells whether a given-back one would break the order.
     pub(super) answers: u64,
     pub(super) closed: Option<Reason>,
+    pub(super) pace: Pace,
     /// What is not known to have arrived, if the client acknowledges.
     pub(super) acks: Option<Box<Acks>>,
     /// The `id`s of the latest publishes, if they are to be remembered.
@@ -225,7 +227,9 @@ impl Session {
                     self.hub.counters.dropped.add(Reason::OldestDropped, evicted);
                 }
                 delivery.queued(1 - signed(evicted), size - signed(evicted_bytes));
+                state.gather_within(limits);
                 if state.has_queued(delivery.lazy())
+                    && state.gathers_until().is_none()
                     && state.batches == 0
                     && let Some(waker) = state.waker.take()
                 {
