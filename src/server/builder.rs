@@ -97,8 +97,8 @@ impl BayeuxBuilder {
     /// How long the answers to a busy session keep apart, so that several messages share one. Default 5 ms; zero switches
     /// it off.
     ///
-    /// A session is busy if messages come while its client is on its way back from the last answer, or if the last
-    /// answer had several. Then the next one leaves no sooner than this after the last, with all that has come, or
+    /// A session is busy if several messages come while its client is on its way back from the last answer, or if the
+    /// last answer had several. Then the next one leaves no sooner than this after the last, with all that has come, or
     /// before if the queue is half full. A message to a session that was quiet for so long leaves at once, always. It is
     /// for transports that poll; those that push are never kept waiting.
     pub const fn gather(mut self, gather: Duration) -> Self {

@@ -25,11 +25,11 @@ impl State {
         }
     }
 
-    /// Decides whether the answer to a connect waits: if messages came while its client was on its way, as is seen when
-    /// it `has_come`, or if the last answer had several; and not for longer than it has to. A session that was quiet is
-    /// never kept waiting.
+    /// Decides whether the answer to a connect waits: if several messages came while its client was on its way, as is seen
+    /// when it `has_come`, or if the last answer had several; and not for longer than it has to. A session that was quiet
+    /// is never kept waiting.
     pub(super) fn gather(&mut self, has_come: bool) {
-        let is_slow = has_come && self.queue.is_empty() && !self.pace.is_fast;
+        let is_slow = has_come && self.queue.len() < 2 && !self.pace.is_fast;
         if is_slow || self.pace.until.is_some_and(|until| until <= Instant::now()) {
             self.stop_gathering();
         }
