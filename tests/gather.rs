@@ -76,8 +76,9 @@ async fn after_an_answer_with_several_the_next_gathers_what_comes_within_the_win
 async fn several_that_came_while_the_client_was_on_its_way_wait_for_the_rest_of_the_window() {
     let server = server();
     let client = busy(&server).await;
+    pass(WINDOW).await;
     publish(&server, [0]);
-    assert_eq!(numbers(&client.connect().await).len(), 1, "now it is not fast any more");
+    assert_eq!(numbers(&client.connect().await), [0], "now it is not fast any more");
     publish(&server, [1, 2]);
     pass(30 * MILLISECOND).await;
     let held = client.hold().await;
@@ -107,6 +108,20 @@ async fn an_answer_with_one_message_ends_the_gathering() {
     let held = client.hold().await;
     publish(&server, [1]);
     assert_eq!(of(held).await, (vec![json!(1)], Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_waits_that_brought_too_little_ever_more_answers_do_not_wait() {
+    let server = server();
+    let client = busy(&server).await;
+    let mut waited = Vec::new();
+    for number in (0..40).step_by(2) {
+        // Two at a time look like a busy session, but no third one comes.
+        publish(&server, [number, number + 1]);
+        let held = client.connect().await.info.unwrap().held;
+        waited.push(if held == WINDOW { 'w' } else { '.' });
+    }
+    assert_eq!(waited.iter().collect::<String>(), "w....w........w.....");
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,6 +15,7 @@ mod mode;
 mod options;
 mod process;
 mod publisher;
+mod random;
 mod report;
 mod session;
 mod target;

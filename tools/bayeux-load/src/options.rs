@@ -72,7 +72,7 @@ pub enum Mode {
         /// How many rooms.
         #[arg(long, default_value_t = 100)]
         rooms: u32,
-        /// How many publishers, which go from room to room.
+        /// How many publishers, which go to random rooms.
         #[arg(long, default_value_t = 4)]
         publishers: u32,
         /// How many messages of each publisher are under way at a time.

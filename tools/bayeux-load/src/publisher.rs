@@ -8,6 +8,7 @@ use crate::{
     Error,
     ledger::Sequence,
     message::{self, Payload},
+    random::Random,
     session::Session,
     track::{Awaited, Track},
 };
@@ -58,8 +59,8 @@ pub(crate) struct Publisher {
     track: Rc<Track>,
     channels: Rc<[String]>,
     text: Rc<str>,
-    /// The channel of the next message.
-    next: u32,
+    /// Picks the channel of the next message: publishers that went from one to the next would go in step.
+    random: Random,
 }
 
 impl Publisher {
@@ -77,11 +78,11 @@ impl Publisher {
             track: Rc::clone(track),
             channels: Rc::clone(channels),
             text: Rc::clone(text),
-            next: number,
+            random: Random::new(u64::from(number) << 32),
         }
     }
 
-    /// Publishes on one channel after the other for as long as there is something to send.
+    /// Publishes on one random channel after the other for as long as there is something to send.
     pub(crate) async fn run(&mut self, pacing: Pacing, amount: &Amount, stall: Duration) {
         let mut due = Instant::now();
         while amount.take() {
@@ -92,8 +93,9 @@ impl Publisher {
                 }
                 Pacing::Closed | Pacing::Flood => due = Instant::now(),
             }
-            let channel = self.next % u32::try_from(self.channels.len()).unwrap_or(u32::MAX);
-            self.next = self.next.wrapping_add(1);
+            let channel = self
+                .random
+                .below(u32::try_from(self.channels.len()).unwrap_or(u32::MAX));
             if let Err(error) = self.publish(&[channel], due).await {
                 self.track.failed(&error);
                 return;

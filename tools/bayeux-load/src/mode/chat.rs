@@ -14,11 +14,11 @@ use super::{
     meter::Meter,
     rooms::{channels, members},
 };
-use crate::{Error, Options, Report, options::Chat, publisher::Publisher, session::Ways, track::Track};
+use crate::{Error, Options, Report, options::Chat, publisher::Publisher, random::Random, session::Ways, track::Track};
 
 pub(super) async fn chat(options: &Options, chat: &Chat) -> Result<Report, Error> {
     let mut meter = Meter::new(options);
-    let mut random = Random(1);
+    let mut random = Random::new(1);
     let channels = channels(chat.rooms);
     let lists = rooms_of_each(chat, &mut random);
     let track = Track::new(members(&lists, channels.len()));
@@ -101,17 +101,4 @@ async fn send(
         sent.await?;
     }
     Ok(())
-}
-
-/// A fixed sequence of numbers that look random (`SplitMix64`): every run has the same rooms.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u32) -> u32 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        u32::try_from((mixed ^ (mixed >> 31)) % u64::from(limit.max(1))).unwrap_or_default()
-    }
 }
