@@ -114,8 +114,21 @@ impl Client {
     ///
     /// If that is refused.
     pub fn subscribe(&self, channels: &[String]) {
+        self.change_subscriptions("/meta/subscribe", channels);
+    }
+
+    /// Unsubscribes from channels, in one message.
+    ///
+    /// # Panics
+    ///
+    /// If that is refused.
+    pub fn unsubscribe(&self, channels: &[String]) {
+        self.change_subscriptions("/meta/unsubscribe", channels);
+    }
+
+    fn change_subscriptions(&self, channel: &str, subscription: &[String]) {
         let json = serde_json::json!([
-            { "channel": "/meta/subscribe", "clientId": self.id, "id": "2", "subscription": channels }
+            { "channel": channel, "clientId": self.id, "id": "2", "subscription": subscription }
         ]);
         let answer = self.server.ask(json.to_string().into());
         let reply: Value = serde_json::from_slice(&answer).expect("JSON");

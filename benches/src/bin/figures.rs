@@ -119,60 +119,74 @@ fn sweep(sessions: usize) {
     println!("  {:<32} {:>8.0}", "µs of one round", all / 1e3);
 }
 
-/// Publishing on a server with many channels and subscriptions against one with few; each channel has ten subscribers.
+/// A server with many channels and subscriptions against one with few. Each channel has ten subscribers, and both servers
+/// have the same number of sessions: what differs is the table, not the queues.
 fn crowded(fraction: usize) {
     let runtime = still_runtime();
     let _entered = runtime.enter();
-    let mut results = Vec::new();
-    for channels in [1_000, 100_000 / fraction] {
-        let builder = BayeuxServer::builder()
-            .max_sessions(usize::MAX)
-            .max_queue_messages(4)
-            .overflow(OverflowPolicy::DropOldest);
-        let server = Server::new(builder.build());
-        let names: Vec<_> = (0..channels).map(|number| format!("/load/room/{number}")).collect();
-        let mut clients = Vec::new();
-        for chunk in names.chunks(100) {
-            for _ in 0..10 {
-                let client = Client::new(&server);
-                client.subscribe(chunk);
-                clients.push(client);
-            }
-        }
-        let time = |names: &[&String]| {
-            fastest(|| {
-                let start = Instant::now();
-                for name in names {
-                    let _ = black_box(server.bayeux.publish(name, "x"));
-                }
-                start.elapsed()
-            }) / names.len() as f64
-        };
-        // A large step, so that no two of them are neighbours in memory.
-        let all: Vec<_> = (0..10_000).map(|number| &names[number * 7_919 % channels]).collect();
-        let few: Vec<_> = (0..10_000)
-            .map(|number| &names[number % 100 * (channels / 100)])
+    let (few, many) = (1_000, 100_000 / fraction);
+    let [small, large] = [few, many].map(|channels| crowded_table(channels, many / 10));
+    println!("ns with {few} channels of 10 subscribers each, with {many} such channels, ratio");
+    for ((name, small), (_, large)) in small.into_iter().zip(large) {
+        println!("  {name:<32} {small:>8.0} {large:>8.0} {:>8.2}", large / small);
+    }
+}
+
+/// What one operation takes on a server of so many channels, by its name.
+fn crowded_table(channels: usize, sessions: usize) -> [(&'static str, f64); 4] {
+    const TIMES: usize = 10_000;
+    let builder = BayeuxServer::builder()
+        .max_sessions(usize::MAX)
+        .max_queue_messages(4)
+        .overflow(OverflowPolicy::DropOldest);
+    let server = Server::new(builder.build());
+    let names: Vec<_> = (0..channels).map(|number| format!("/load/room/{number}")).collect();
+    let clients: Vec<_> = (0..sessions).map(|_| Client::new(&server)).collect();
+    for (number, client) in clients.iter().enumerate() {
+        // All have as many; ten have each.
+        let own: Vec<_> = (0..channels * 10 / sessions)
+            .map(|nth| names[(number + nth * sessions) % channels].clone())
             .collect();
-        let nobody = "/load/elsewhere/0".to_owned();
-        let unheard = vec![&nobody; 10_000];
-        results.push([time(&unheard), time(&few), time(&all)]);
+        client.subscribe(&own);
     }
-    println!(
-        "ns of a publish: 1,000 channels with 10 subscriptions each, {} such channels, ratio",
-        100_000 / fraction
-    );
-    let [small, large] = [results[0], results[1]];
-    for (index, name) in ["nobody hears", "on 100 of the channels", "on channels all over"]
-        .iter()
-        .enumerate()
-    {
-        println!(
-            "  {name:<32} {:>8.0} {:>8.0} {:>8.2}",
-            small[index],
-            large[index],
-            large[index] / small[index]
-        );
-    }
+    // A large step, so that no two of them are neighbours in memory.
+    let all_over: Vec<_> = (0..TIMES).map(|number| &names[number * 7_919 % channels]).collect();
+    let some: Vec<_> = (0..TIMES)
+        .map(|number| &names[number % 100 * (channels / 100)])
+        .collect();
+    let nobody = "/load/elsewhere/0".to_owned();
+    let unheard = vec![&nobody; TIMES];
+    let publish = |names: &[&String]| {
+        let all = || {
+            for name in names {
+                let _ = black_box(server.bayeux.publish(name, "x"));
+            }
+        };
+        each(TIMES, all)
+    };
+    let newcomer = Client::new(&server);
+    let subscribe_and_unsubscribe = || {
+        for name in &all_over {
+            newcomer.subscribe(std::slice::from_ref(name));
+            newcomer.unsubscribe(std::slice::from_ref(name));
+        }
+    };
+    [
+        ("publish, nobody hears", publish(&unheard)),
+        ("publish on 100 of the channels", publish(&some)),
+        ("publish on channels all over", publish(&all_over)),
+        ("subscribe and unsubscribe", each(TIMES, subscribe_and_unsubscribe)),
+    ]
+}
+
+/// What one of so many operations takes, at best.
+fn each(times: usize, mut all: impl FnMut()) -> f64 {
+    let time = || {
+        let start = Instant::now();
+        all();
+        start.elapsed()
+    };
+    fastest(time) / times as f64
 }
 
 /// Four publishers to the same thousand queues, which are emptied as they fill.
