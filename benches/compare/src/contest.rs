@@ -51,6 +51,12 @@ impl Contest {
             scenario("fan-out to 100", "delivery", "fanout --subscribers 100"),
             scenario("fan-out to 1,000", "delivery", "fanout --subscribers 1000"),
             scenario("1,000 clients in 100 rooms", "delivery", "rooms"),
+            scenario(
+                "fan-out to 100, flat out",
+                "delivery",
+                "fanout --subscribers 100 --flood",
+            ),
+            scenario("1,000 clients in 100 busy rooms", "delivery", "rooms --in-flight 250"),
             scenario("handshake and disconnect", "operation", "handshake"),
             scenario("connect with timeout 0", "operation", "connect"),
         ];

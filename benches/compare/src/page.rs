@@ -39,7 +39,7 @@ pub(crate) fn markdown(contest: &Contest, results: &Results) -> String {
             timed.iter().map(cell).collect()
         },
     );
-    page.push_str("\n## Latency\n\nMicroseconds from publish to receipt, closed loop: 50 % / 99 % / 99.9 %.\n\n![Latency](performance/latency.svg)\n\n");
+    page.push_str("\n## Latency\n\nMicroseconds from publish to receipt: 50 % / 99 % / 99.9 %.\n\n![Latency](performance/latency.svg)\n\n");
     let delivered: Vec<_> = scenarios.iter().filter(|scenario| scenario.per == "delivery").collect();
     table(
         &mut page,
@@ -57,6 +57,18 @@ pub(crate) fn markdown(contest: &Contest, results: &Results) -> String {
                     at("/latency_us/p99"),
                     at("/latency_us/p999")
                 )
+            };
+            delivered.iter().map(cell).collect()
+        },
+    );
+    page.push_str("\n## Answers\n\nHow many answers carried a hundred deliveries: what a server saves when messages share them.\n\n");
+    table(
+        &mut page,
+        delivered.iter().map(|scenario| scenario.name.clone()),
+        |server| {
+            let cell = |scenario: &&Scenario| {
+                let answers = results.median(&scenario.name, server, "/answers_per_delivery");
+                answers.map_or_else(|| "-".into(), |it| format!("{:.0}", it.median * 100.0))
             };
             delivered.iter().map(cell).collect()
         },
@@ -145,7 +157,12 @@ pub(crate) fn charts(results: &Results) -> Vec<(&'static str, String)> {
         name: name.to_owned(),
         bars: bars(name, figure, scale),
     };
-    let delivered = ["fan-out to 100", "fan-out to 1,000", "1,000 clients in 100 rooms"];
+    let delivered = [
+        "fan-out to 100",
+        "fan-out to 1,000",
+        "1,000 clients in 100 rooms",
+        "fan-out to 100, flat out",
+    ];
     let cpu = delivered.map(|name| group(name, "/server/cpu_us_per_delivery", 1.0));
     let latency = [
         ("50 %", "/latency_us/p50"),
