@@ -3,12 +3,14 @@
 use std::{borrow::Cow, time::Duration};
 
 use http::Version;
-use serde_json::{Value, value::RawValue};
+use serde_json::Value;
 
-use super::{CONNECT, Dispatched, Exchange, STORM_PAUSE, ack_ext, extended, unknown_session_advice};
+use super::{CONNECT, Exchange, STORM_PAUSE, ack_ext, extended, unknown_session_advice};
 use crate::{
     Reason,
-    protocol::{Advice, BrowserId, ClientId, Denied, Inbound, MutableMessage, Reconnect, Reply, Transport},
+    protocol::{
+        Advice, BrowserId, ClientId, Denied, Inbound, Json, MutableMessage, OwnedJson, Reconnect, Reply, Transport,
+    },
     server::State,
     session::{BrowserSlot, Connect, Held, Role, Taken},
 };
@@ -26,7 +28,7 @@ pub(crate) struct PendingConnect {
 /// The reply to a connect, but for how it ends.
 #[derive(Debug)]
 pub(crate) struct ConnectReply {
-    id: Option<Box<RawValue>>,
+    id: Option<OwnedJson>,
     client_id: ClientId,
     /// The client's own pause between connects.
     interval: Option<Duration>,
@@ -52,7 +54,7 @@ enum Place {
 pub(super) fn connect<'m>(
     exchange: &Exchange<'_>,
     message: &Inbound<'m>,
-    id: Option<&'m RawValue>,
+    id: Option<Json<'m>>,
 ) -> Result<PendingConnect, Denied<'m>> {
     let session = exchange.find(message)?;
     let advice = message.advice()?;
@@ -80,7 +82,7 @@ pub(super) fn connect<'m>(
     };
     let hold = (may_be_held && !matches!(place, Place::Crowded)).then_some(hold);
     let reply = ConnectReply {
-        id: id.map(ToOwned::to_owned),
+        id: id.map(OwnedJson::from),
         client_id,
         interval,
         is_elsewhere,
@@ -148,9 +150,7 @@ impl ConnectReply {
         if state.hub.is_extended() {
             return extended::connect_reply(state, &reply, &mut taken.lease, self.incoming.as_deref());
         }
-        let mut json = Dispatched::default();
-        json.push(&reply);
-        json.replies
+        reply.to_json()
     }
 
     /// The reply that fits how the connect ended.
@@ -161,7 +161,7 @@ impl ConnectReply {
         let interval = self.interval.unwrap_or(times.interval);
         let advice = |reconnect, interval| Some(Advice::new(reconnect, interval, times.timeout));
         let reply = Reply {
-            id: self.id.as_deref(),
+            id: self.id.as_ref().map(Json::from),
             channel: Some(Cow::Borrowed(CONNECT)),
             successful: true,
             ext: ack_ext(taken.lease.batch().map(Value::from)),

@@ -11,8 +11,7 @@ mod unsubscribe;
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use serde::Serialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::Value;
 use tokio::task::coop::consume_budget;
 
 pub(crate) use connect::{ConnectReply, PendingConnect};
@@ -21,7 +20,7 @@ pub(crate) use extended::{dispatch_extended, show_events};
 
 use crate::{
     Reason,
-    protocol::{BayeuxError, BrowserId, Denied, Ext, Inbound, Reply, normalise},
+    protocol::{BayeuxError, BrowserId, Denied, Ext, Inbound, Json, Reply, normalise},
     session::{Batch, Session},
 };
 use exchange::{unknown, unknown_session_advice};
@@ -125,15 +124,16 @@ impl Dispatched {
         counters.connects_ended.add(Reason::UnknownSession, 1);
     }
 
-    fn push(&mut self, reply: &impl Serialize) {
+    fn push(&mut self, reply: &Reply<'_>) {
+        self.replies.reserve(reply.json_len() + 1);
+        self.separate();
+        reply.write(&mut self.replies);
+    }
+
+    /// Puts a comma after the replies so far.
+    fn separate(&mut self) {
         if !self.replies.is_empty() {
             self.replies.push(b',');
-        }
-        let start = self.replies.len();
-        if serde_json::to_writer(&mut self.replies, reply).is_err() {
-            // Strings, numbers and raw JSON can't fail to serialise; half a reply would spoil the whole answer.
-            self.replies.truncate(start);
-            self.replies.extend_from_slice(b"{\"successful\":false}");
         }
     }
 }
@@ -200,12 +200,7 @@ impl Exchange<'_> {
         Ok(self.succeed(id, channel, Some(subscription)))
     }
 
-    fn succeed<'m>(
-        &self,
-        id: Option<&'m RawValue>,
-        channel: &Cow<'m, str>,
-        subscription: Option<&'m RawValue>,
-    ) -> Outcome<'m> {
+    fn succeed<'m>(&self, id: Option<Json<'m>>, channel: &Cow<'m, str>, subscription: Option<Json<'m>>) -> Outcome<'m> {
         Outcome::Reply(Reply {
             id,
             channel: Some(channel.clone()),

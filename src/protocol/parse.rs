@@ -8,7 +8,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{digest::is_digestible, message::Inbound};
+use super::{Json, digest::is_digestible, message::Inbound, scan::scan_messages};
 
 /// How deep a message may nest, the array around it included. A text that is deeper is refused as a whole: parsers at
 /// the subscribers, serde_json among them, stop at 128 and would lose the whole answer.
@@ -23,7 +23,18 @@ pub(crate) enum ParseError {
     TooMany,
 }
 
-/// Appends the messages of one JSON text: an array, or a single object. `messages` never grows past `max`.
+/// Appends the messages of one JSON text: an array, or a single object. `messages` never grows past `max`. What clients
+/// send all day takes the short way.
+pub(crate) fn parse_messages<'a>(text: &'a str, max: usize, messages: &mut Vec<Inbound<'a>>) -> Result<(), ParseError> {
+    let before = messages.len();
+    if scan_messages(text, max.saturating_sub(before), messages).is_some() {
+        return Ok(());
+    }
+    messages.truncate(before);
+    parse_text(text, max, messages)
+}
+
+/// As [`parse_messages`], into messages of any kind.
 pub(crate) fn parse_text<'a, M>(text: &'a str, max: usize, messages: &mut Vec<M>) -> Result<(), ParseError>
 where
     M: Deserialize<'a>,
@@ -125,7 +136,7 @@ impl<'de> Visitor<'de> for InboundVisitor {
                 Field::Ext => &mut message.ext,
                 Field::Other => continue,
             };
-            *slot = Some(value);
+            *slot = Some(Json::from(value));
         }
         Ok(message)
     }

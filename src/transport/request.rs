@@ -5,11 +5,10 @@ use std::{borrow::Cow, future::poll_fn, pin::pin};
 use bytes::{Buf, Bytes};
 use http::StatusCode;
 use http_body::Body;
-use serde::Deserialize;
 
 use crate::{
     dispatch::{Dispatched, Exchange, dispatch, dispatch_extended},
-    protocol::{Inbound, ParseError, parse_text},
+    protocol::{Inbound, MutableMessage, ParseError, parse_messages, parse_text},
 };
 
 #[cfg_attr(
@@ -139,19 +138,23 @@ pub(super) fn texts(body: &[u8]) -> Result<Vec<Cow<'_, str>>, Refusal> {
 pub(super) async fn process(exchange: &Exchange<'_>, texts: &[Cow<'_, str>]) -> Result<Dispatched, Refusal> {
     let max = exchange.state.config.max_batch;
     if exchange.state.hub.is_extended() {
-        let messages = messages(texts, max)?;
+        let messages: Vec<MutableMessage> = messages(texts, max, parse_text)?;
         // In a box, so that it takes no room in the future of every other request.
         return Ok(Box::pin(dispatch_extended(exchange, messages)).await);
     }
-    let messages: Vec<Inbound<'_>> = messages(texts, max)?;
+    let messages: Vec<Inbound<'_>> = messages(texts, max, parse_messages)?;
     Ok(dispatch(exchange, &messages).await)
 }
 
 /// The messages in all of the texts.
-fn messages<'a, M: Deserialize<'a>>(texts: &'a [Cow<'_, str>], max: usize) -> Result<Vec<M>, Refusal> {
-    let mut messages = Vec::new();
+fn messages<'a, M>(
+    texts: &'a [Cow<'_, str>],
+    max: usize,
+    parse: impl Fn(&'a str, usize, &mut Vec<M>) -> Result<(), ParseError>,
+) -> Result<Vec<M>, Refusal> {
+    let mut messages = Vec::with_capacity(1);
     for text in texts {
-        parse_text(text, max, &mut messages).map_err(|error| match error {
+        parse(text, max, &mut messages).map_err(|error| match error {
             ParseError::Malformed => Refusal::Malformed,
             ParseError::TooMany => Refusal::BatchTooLarge,
         })?;
