@@ -131,6 +131,11 @@ impl PendingConnect {
         self.connect.session()
     }
 
+    /// Whether there is a reason to wait.
+    pub(crate) const fn may_be_held(&self) -> bool {
+        self.hold.is_some()
+    }
+
     /// Answers at once, with whatever is queued.
     pub(crate) fn answer_now(mut self) -> (ConnectReply, Taken) {
         let taken = self.connect.answer_now();

@@ -56,11 +56,13 @@ impl Answer {
     }
 
     /// Adds what a connect delivers, and its reply as JSON.
-    pub(super) fn connect(&mut self, taken: Taken, reply: &[u8]) {
-        if !self.connect_replies.is_empty() && !reply.is_empty() {
+    pub(super) fn connect(&mut self, taken: Taken, reply: Vec<u8>) {
+        if self.connect_replies.is_empty() {
+            self.connect_replies = reply;
+        } else if !reply.is_empty() {
             self.connect_replies.push(b',');
+            self.connect_replies.extend_from_slice(&reply);
         }
-        self.connect_replies.extend_from_slice(reply);
         self.info.held = self.info.held.max(taken.held);
         self.info.messages += taken.lease.messages().len();
         self.info.outcome = Outcome::Connected(taken.reason);
