@@ -7,6 +7,7 @@ use std::{
 };
 
 use http::request::Parts;
+use smallvec::SmallVec;
 
 use super::{CONNECT, STORM_PAUSE, SUBSCRIBE, UNSUBSCRIBE};
 use crate::{
@@ -28,7 +29,7 @@ pub(crate) struct Exchange<'a> {
 /// The browser cookies of one request. There may be several of the name, set for different paths.
 #[derive(Debug, Default)]
 pub(crate) struct BrowserCookies {
-    pub(crate) ids: Vec<BrowserId>,
+    pub(crate) ids: SmallVec<[BrowserId; 1]>,
     /// Whether there is one that this server can't have set.
     pub(crate) foreign: bool,
 }

@@ -12,6 +12,7 @@ mod unsubscribe;
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use serde_json::Value;
+use smallvec::SmallVec;
 use tokio::task::coop::consume_budget;
 
 pub(crate) use connect::{ConnectReply, PendingConnect};
@@ -40,7 +41,7 @@ pub(crate) struct Dispatched {
     /// Replies in request order, as JSON objects with commas between them.
     pub(crate) replies: Vec<u8>,
     /// Connects that are yet to be answered.
-    pub(crate) connects: Vec<PendingConnect>,
+    pub(crate) connects: SmallVec<[PendingConnect; 1]>,
     /// The cookie to set.
     pub(crate) new_browser: Option<BrowserId>,
     /// The session that was made.
@@ -125,7 +126,7 @@ impl Dispatched {
     }
 
     fn push(&mut self, reply: &Reply<'_>) {
-        self.replies.reserve(reply.json_len() + 1);
+        self.replies.reserve(reply.room() + 1);
         self.separate();
         reply.write(&mut self.replies);
     }
@@ -179,10 +180,10 @@ impl Exchange<'_> {
     /// compares names.
     async fn route<'m>(&self, message: &Inbound<'m>, channel: &Cow<'m, str>) -> Result<Outcome<'m>, Denied<'m>> {
         let id = message.id()?;
-        let name = normalise(channel).map_err(|_| Denied::on_channel(BayeuxError::ChannelInvalid, channel.clone()))?;
         if channel == CONNECT {
             return connect::connect(self, message, id).map(Outcome::Connect);
         }
+        let name = normalise(channel).map_err(|_| Denied::on_channel(BayeuxError::ChannelInvalid, channel.clone()))?;
         if !channel.starts_with("/meta/") {
             publish::publish(self, message, channel, name).await?;
             return Ok(self.succeed(id, channel, None));
@@ -213,5 +214,5 @@ impl Exchange<'_> {
 
 /// What the acknowledgement extension puts into a reply.
 fn ack_ext(value: Option<Value>) -> Ext {
-    value.map(|value| ("ack".to_owned(), value)).into_iter().collect()
+    value.map_or_else(Ext::new, |value| Ext::from_iter([("ack".to_owned(), value)]))
 }

@@ -24,10 +24,11 @@ impl<'a> Json<'a> {
     /// What it says, if it is a string.
     pub(crate) fn text(self) -> Option<Cow<'a, str>> {
         let rest = self.0.strip_prefix('"')?;
-        if rest.contains('\\') {
-            return serde_json::from_str(self.0).ok().map(|Text(text)| text);
+        let plain = plain_length(rest.as_bytes());
+        if plain + 1 == rest.len() {
+            return rest.get(..plain).map(Cow::Borrowed);
         }
-        rest.strip_suffix('"').map(Cow::Borrowed)
+        serde_json::from_str(self.0).ok().map(|Text(text)| text)
     }
 }
 
@@ -57,48 +58,25 @@ impl From<Json<'_>> for OwnedJson {
 #[derive(Deserialize)]
 pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
-/// Where JSON is written to: a buffer, or a count of what it would take, so that buffers are made in the right size.
-pub(crate) trait Sink {
-    fn put(&mut self, json: &[u8]);
-}
-
-impl Sink for Vec<u8> {
-    #[inline]
-    fn put(&mut self, json: &[u8]) {
-        self.extend_from_slice(json);
-    }
-}
-
-/// Counts bytes.
-#[derive(Debug, Default)]
-pub(super) struct Length(pub(super) usize);
-
-impl Sink for Length {
-    #[inline]
-    fn put(&mut self, json: &[u8]) {
-        self.0 += json.len();
-    }
-}
-
 /// Writes a string. Most need no escaping; the others are left to `serde_json`.
-pub(super) fn write_text(out: &mut impl Sink, text: &str) {
+pub(super) fn write_text(json: &mut Vec<u8>, text: &str) {
     if plain_length(text.as_bytes()) < text.len() {
         // A string can always be written.
-        out.put(&serde_json::to_vec(text).unwrap_or_default());
+        let _ = serde_json::to_writer(json, text);
         return;
     }
-    out.put(b"\"");
-    out.put(text.as_bytes());
-    out.put(b"\"");
+    json.push(b'\"');
+    json.extend_from_slice(text.as_bytes());
+    json.push(b'\"');
 }
 
-pub(super) fn write_id(out: &mut impl Sink, id: &ClientId) {
-    out.put(b"\"");
-    out.put(&id.to_hex());
-    out.put(b"\"");
+pub(super) fn write_id(json: &mut Vec<u8>, id: &ClientId) {
+    json.push(b'\"');
+    json.extend_from_slice(&id.to_hex());
+    json.push(b'\"');
 }
 
-pub(super) fn write_number(out: &mut impl Sink, number: u64) {
+pub(super) fn write_number(json: &mut Vec<u8>, number: u64) {
     let mut digits = [0; 20];
     let mut length = 0;
     let mut rest = number;
@@ -110,7 +88,7 @@ pub(super) fn write_number(out: &mut impl Sink, number: u64) {
             break;
         }
     }
-    out.put(digits.get(digits.len() - length..).unwrap_or_default());
+    json.extend_from_slice(digits.get(digits.len() - length..).unwrap_or_default());
 }
 
 /// How many bytes at the beginning need no escaping in a JSON string: up to the first quote, backslash or control

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
     sync::{Arc, Mutex},
 };
 
@@ -14,7 +15,32 @@ pub(super) const SHARDS: usize = 64;
 /// here: subscriber lists hold the sessions themselves.
 #[derive(Debug)]
 pub(crate) struct SessionTable {
-    shards: [Mutex<HashMap<ClientId, Arc<Session>>>; SHARDS],
+    shards: [Mutex<Shard>; SHARDS],
+}
+
+type Shard = HashMap<ClientId, Arc<Session>, BuildHasherDefault<IdHasher>>;
+
+/// Takes a part of an id for its hash: they are random already. A client may look up any id, but only what the server has
+/// made up is stored, so that nobody can make sessions crowd in one place.
+#[derive(Debug, Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, id: &[u8]) {
+        // Not the first bytes, which are a time, nor the last one, by which sessions are spread over shards.
+        if let Some((_, [random @ .., _])) = id.split_first_chunk::<8>()
+            && let Some(random) = random.first_chunk()
+        {
+            self.0 = u64::from_le_bytes(*random);
+        }
+    }
+
+    /// The length of the id, which is always the same.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Default for SessionTable {
@@ -27,7 +53,7 @@ impl Default for SessionTable {
 
 impl SessionTable {
     #[expect(clippy::indexing_slicing, reason = "the index is taken modulo the number of shards")]
-    fn shard(&self, id: &ClientId) -> &Mutex<HashMap<ClientId, Arc<Session>>> {
+    fn shard(&self, id: &ClientId) -> &Mutex<Shard> {
         &self.shards[id.spread() % SHARDS]
     }
 
@@ -65,5 +91,31 @@ impl SessionTable {
             .cloned()
             .collect();
         expired.iter().for_each(visit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashSet, hash::Hash};
+
+    use super::*;
+
+    #[test]
+    fn ids_of_one_shard_have_hashes_of_their_own() {
+        let ids = (0..10_000)
+            .map(|_| ClientId::generate())
+            .filter(|id| id.spread() % SHARDS == 0);
+        let hashes: Vec<u64> = ids
+            .map(|id| {
+                let mut hasher = IdHasher::default();
+                id.hash(&mut hasher);
+                hasher.finish()
+            })
+            .collect();
+        assert_eq!(hashes.iter().collect::<HashSet<_>>().len(), hashes.len());
+        // A table takes its places from the lowest bits and its tags from the highest.
+        for bits in [|hash: &u64| hash & 0x7f, |hash: &u64| hash >> 57] {
+            assert!(hashes.iter().map(bits).collect::<HashSet<_>>().len() > 64);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The browser cookie, in and out.
 
-use cookie::{Cookie, CookieBuilder};
+use cookie::CookieBuilder;
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
 use crate::{
@@ -15,23 +15,35 @@ pub(super) fn read(headers: &HeaderMap, config: &Config) -> BrowserCookies {
     if config.browser_binding == BrowserBinding::Off {
         return cookies;
     }
-    let pairs = headers
-        .get_all(COOKIE)
-        .iter()
-        .flat_map(|header| {
+    for header in headers.get_all(COOKIE) {
+        match header.to_str() {
+            Ok(header) => read_header(header, config, &mut cookies),
             // Other cookies in the same header may hold any bytes.
-            let cookies = String::from_utf8_lossy(header.as_bytes()).into_owned();
-            Cookie::split_parse(cookies)
-        })
-        .filter_map(Result::ok)
-        .filter(|cookie| cookie.name() == config.browser_cookie.name);
-    for cookie in pairs {
-        match cookie.value_trimmed().parse() {
+            Err(_) => read_header(&String::from_utf8_lossy(header.as_bytes()), config, &mut cookies),
+        }
+    }
+    cookies
+}
+
+/// As the `cookie` crate splits a header, which has no way to do so without a copy of it.
+fn read_header(header: &str, config: &Config, cookies: &mut BrowserCookies) {
+    for cookie in header.split(';') {
+        let Some((name, value)) = cookie.split_once('=') else {
+            continue;
+        };
+        if name.trim() != config.browser_cookie.name {
+            continue;
+        }
+        match without_quotes(value.trim()).parse() {
             Ok(id) => cookies.ids.push(id),
             Err(_) => cookies.foreign = true,
         }
     }
-    cookies
+}
+
+fn without_quotes(value: &str) -> &str {
+    let inner = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+    inner.unwrap_or(value)
 }
 
 /// The `Set-Cookie` header for a new browser; `None` if the configured attributes can't be put into a header.
@@ -83,10 +95,46 @@ mod tests {
             &[&format!("a=\"b;{own}")],
             &["a=b", &own],
         ] {
-            assert_eq!(found(values).ids, [ID.parse().unwrap()], "{values:?}");
+            assert_eq!(*found(values).ids, [ID.parse().unwrap()], "{values:?}");
         }
         assert!(found(&["other=1"]).ids.is_empty());
         assert!(found(&["BAYEUX_BROWSER=short"]).foreign);
+    }
+
+    #[test]
+    fn headers_are_split_as_the_cookie_crate_splits_them() {
+        let config = Config::default();
+        for pair in [
+            "BAYEUX_BROWSER={}",
+            " BAYEUX_BROWSER =\t{} ",
+            "BAYEUX_BROWSER=\"{}\"",
+            "BAYEUX_BROWSER={}=",
+            "{}",
+        ] {
+            let pair = pair.replace("{}", ID);
+            for header in [
+                "{}",
+                ";{};",
+                "a=b; {}; c",
+                "={};;{}",
+                "a;{}",
+                "a=\"{}\"",
+                "ä={};\u{a0}{}\u{a0};\u{3000}",
+                "\"{}",
+            ] {
+                let header = header.replace("{}", &pair);
+                let own: Vec<_> = cookie::Cookie::split_parse(&header)
+                    .filter_map(Result::ok)
+                    .filter(|cookie| cookie.name() == config.browser_cookie.name)
+                    .map(|cookie| cookie.value_trimmed().parse::<BrowserId>())
+                    .collect();
+                let value = HeaderValue::from_bytes(header.as_bytes()).unwrap();
+                let found = read(&HeaderMap::from_iter([(COOKIE, value)]), &config);
+                let ids: Vec<_> = own.iter().flatten().copied().collect();
+                assert_eq!(*found.ids, *ids, "{header}");
+                assert_eq!(found.foreign, own.iter().any(Result::is_err), "{header}");
+            }
+        }
     }
 
     #[test]

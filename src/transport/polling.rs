@@ -85,7 +85,7 @@ pub(super) async fn process(
 
 /// Makes the answer to a lone connect.
 fn answer_connect(state: &State, reply: &ConnectReply, mut taken: Taken, form: &Form) -> Response<AnswerBody> {
-    let mut answer = Answer::new(Vec::new(), form.transport());
+    let mut answer = Answer::new(Vec::new(), 1, form.transport());
     let reply = outgoing::connect_reply(state, reply, &mut taken);
     answer.connect(taken, reply);
     answer.into_response(&state.config, form)
@@ -93,7 +93,7 @@ fn answer_connect(state: &State, reply: &ConnectReply, mut taken: Taken, form: &
 
 /// Answers now: a connect that shares its request is never held, or the others would wait for it.
 fn answer(state: &State, dispatched: Dispatched, form: &Form) -> Response<AnswerBody> {
-    let mut answer = Answer::new(dispatched.replies, form.transport());
+    let mut answer = Answer::new(dispatched.replies, dispatched.connects.len(), form.transport());
     if dispatched.unknown_session {
         answer.unknown_session();
     }
