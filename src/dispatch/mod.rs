@@ -93,6 +93,17 @@ pub(crate) async fn dispatch(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) 
     dispatched
 }
 
+/// As [`dispatch`], for a request that is one connect and nothing else: most are, and nothing in them has to be waited for.
+/// `None` leaves the request to that one, a connect that is refused among them.
+pub(crate) fn dispatch_connect(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) -> Option<Dispatched> {
+    let [message] = messages else { return None };
+    message.channel().ok().filter(|channel| channel == CONNECT)?;
+    let mut dispatched = Dispatched::begin(exchange, Some(message), 1);
+    let connect = connect::connect(exchange, message, message.id().ok()?).ok()?;
+    dispatched.connects.push(connect);
+    Some(dispatched)
+}
+
 fn is_handshake(message: &Inbound<'_>) -> bool {
     message.channel().is_ok_and(|channel| channel == HANDSHAKE)
 }

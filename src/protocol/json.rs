@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use smallvec::SmallVec;
 
 use super::ClientId;
 
@@ -40,17 +41,19 @@ impl<'a> From<&'a RawValue> for Json<'a> {
 
 impl<'a> From<&'a OwnedJson> for Json<'a> {
     fn from(owned: &'a OwnedJson) -> Self {
-        Self(&owned.0)
+        // It was text when it was put in.
+        Self(std::str::from_utf8(&owned.0).unwrap_or_default())
     }
 }
 
-/// A value that outlives the text that it came in.
+/// A value that outlives the text that it came in. Short ones, as the `id`s of most clients are, need no memory of their
+/// own.
 #[derive(Debug)]
-pub(crate) struct OwnedJson(Box<str>);
+pub(crate) struct OwnedJson(SmallVec<[u8; 16]>);
 
 impl From<Json<'_>> for OwnedJson {
     fn from(json: Json<'_>) -> Self {
-        Self(json.0.into())
+        Self(json.0.as_bytes().into())
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{
     de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 use serde_json::value::RawValue;
+use smallvec::SmallVec;
 
 use super::{Json, digest::is_digestible, message::Inbound, scan::scan_messages};
 
@@ -23,15 +24,22 @@ pub(crate) enum ParseError {
     TooMany,
 }
 
+/// The messages of a request; nearly always one.
+pub(crate) type Messages<'a> = SmallVec<[Inbound<'a>; 1]>;
+
 /// Appends the messages of one JSON text: an array, or a single object. `messages` never grows past `max`. What clients
 /// send all day takes the short way.
-pub(crate) fn parse_messages<'a>(text: &'a str, max: usize, messages: &mut Vec<Inbound<'a>>) -> Result<(), ParseError> {
+pub(crate) fn parse_messages<'a>(text: &'a str, max: usize, messages: &mut Messages<'a>) -> Result<(), ParseError> {
     let before = messages.len();
-    if scan_messages(text, max.saturating_sub(before), messages).is_some() {
+    let room = max.saturating_sub(before);
+    if scan_messages(text, room, |message| messages.push(message)).is_some() {
         return Ok(());
     }
     messages.truncate(before);
-    parse_text(text, max, messages)
+    let mut parsed = Vec::new();
+    parse_text(text, room, &mut parsed)?;
+    messages.extend(parsed);
+    Ok(())
 }
 
 /// As [`parse_messages`], into messages of any kind.

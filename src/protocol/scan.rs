@@ -12,9 +12,9 @@ const MAX_DEPTH: usize = 16;
 /// The longest number that is certainly within the range of a double.
 const MAX_DIGITS: usize = 300;
 
-/// Appends the messages of one JSON text, an array or a single object; `None` if they are not as plain as that. `messages`
-/// never grows past `max`, and may have grown in vain.
-pub(super) fn scan_messages<'a>(text: &'a str, max: usize, messages: &mut impl Extend<Inbound<'a>>) -> Option<()> {
+/// Calls `push` for each of the messages of one JSON text, an array or a single object, `max` of them at most; `None` if
+/// there are more or they are not as plain as that, and maybe after some of them.
+pub(super) fn scan_messages<'a>(text: &'a str, max: usize, mut push: impl FnMut(Inbound<'a>)) -> Option<()> {
     let mut scanner = Scanner::new(text);
     let mut room = max;
     let mut message = |scanner: &mut Scanner<'a>| {
@@ -25,7 +25,7 @@ pub(super) fn scan_messages<'a>(text: &'a str, max: usize, messages: &mut impl E
                 *field = Some(value);
             }
         })?;
-        messages.extend([message]);
+        push(message);
         Some(())
     };
     if scanner.takes(b'[') {
@@ -200,7 +200,7 @@ mod tests {
 
     fn scanned(text: &str) -> Option<Vec<Inbound<'_>>> {
         let mut messages = Vec::new();
-        scan_messages(text, 3, &mut messages).map(|()| messages)
+        scan_messages(text, 3, |message| messages.push(message)).map(|()| messages)
     }
 
     fn parsed(text: &str) -> Option<Vec<Inbound<'_>>> {
