@@ -56,8 +56,8 @@ pub(super) fn connect<'m>(
     message: &Inbound<'m>,
     id: Option<Json<'m>>,
 ) -> Result<PendingConnect, Denied<'m>> {
-    let session = exchange.find(message)?;
-    let advice = message.advice()?;
+    let session = exchange.find_unnoticed(message)?;
+    let advice = message.advice().inspect_err(|_| session.touch())?;
     let times = session.times();
     // A client may take longer pauses than it is told to, but not keep a session for ever by announcing one.
     let interval = advice

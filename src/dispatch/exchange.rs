@@ -118,13 +118,19 @@ impl Exchange<'_> {
 
     /// As [`session`](Self::session), or one that has ended and has a farewell to be fetched.
     pub(super) fn find<'m>(&self, message: &Inbound<'m>) -> Result<Arc<Session>, Denied<'m>> {
+        let session = self.find_unnoticed(message)?;
+        session.touch();
+        Ok(session)
+    }
+
+    /// As [`find`](Self::find), but not yet a sign of life: for a connect, which is one in its own way.
+    pub(super) fn find_unnoticed<'m>(&self, message: &Inbound<'m>) -> Result<Arc<Session>, Denied<'m>> {
         let id = message.client_id().and_then(|id| id.parse().ok());
         let found = id.and_then(|id| self.state.session_or_farewell(&id));
         let session = found.ok_or_else(|| unknown(message))?;
         if !self.cookie_permits(&session) {
             return Err(self.wrong_cookie(message));
         }
-        session.touch();
         Ok(session)
     }
 

@@ -133,6 +133,11 @@ impl BrowserId {
     pub(crate) fn generate() -> Self {
         Self(ClientId::generate())
     }
+
+    /// The id as it is written.
+    pub(crate) fn to_hex(self) -> [u8; LEN * 2] {
+        self.0.to_hex()
+    }
 }
 
 impl FromStr for BrowserId {

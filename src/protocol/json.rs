@@ -53,7 +53,7 @@ pub(crate) struct OwnedJson(SmallVec<[u8; 16]>);
 
 impl From<Json<'_>> for OwnedJson {
     fn from(json: Json<'_>) -> Self {
-        Self(json.0.as_bytes().into())
+        Self(SmallVec::from_slice(json.0.as_bytes()))
     }
 }
 
@@ -96,6 +96,7 @@ pub(super) fn write_number(json: &mut Vec<u8>, number: u64) {
 
 /// How many bytes at the beginning need no escaping in a JSON string: up to the first quote, backslash or control
 /// character. Looks at eight of them at a time.
+#[inline]
 pub(super) fn plain_length(bytes: &[u8]) -> usize {
     let (words, rest) = bytes.as_chunks::<8>();
     let mut length = 0;

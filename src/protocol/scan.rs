@@ -147,13 +147,14 @@ impl<'a> Scanner<'a> {
     fn string(&mut self) -> Option<()> {
         self.expects_now(b'"')?;
         loop {
-            self.at += plain_length(self.text.as_bytes().get(self.at..)?);
-            match self.text.as_bytes().get(self.at..)? {
+            let rest = self.text.as_bytes().get(self.at..)?;
+            let plain = plain_length(rest);
+            match rest.get(plain..)? {
                 [b'"', ..] => {
-                    self.at += 1;
+                    self.at += plain + 1;
                     return Some(());
                 }
-                [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => self.at += 2,
+                [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => self.at += plain + 2,
                 _ => return None,
             }
         }

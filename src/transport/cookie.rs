@@ -1,6 +1,6 @@
 //! The browser cookie, in and out.
 
-use cookie::CookieBuilder;
+use cookie::{CookieBuilder, SameSite};
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
 use crate::{
@@ -48,6 +48,38 @@ fn without_quotes(value: &str) -> &str {
 
 /// The `Set-Cookie` header for a new browser; `None` if the configured attributes can't be put into a header.
 pub(super) fn write(browser: BrowserId, config: &BrowserCookie) -> Option<HeaderValue> {
+    let has_few_attributes = config.domain.is_none() && config.max_age.is_none() && !config.partitioned;
+    let cookie = if has_few_attributes {
+        write_few(browser, config)
+    } else {
+        write_any(browser, config)
+    };
+    HeaderValue::try_from(cookie).ok()
+}
+
+/// As [`write_any`], without a formatter: each handshake of a new browser gets a cookie.
+fn write_few(browser: BrowserId, config: &BrowserCookie) -> String {
+    let same_site = match config.same_site {
+        None => "",
+        Some(SameSite::Strict) => "; SameSite=Strict",
+        Some(SameSite::Lax) => "; SameSite=Lax",
+        Some(SameSite::None) => "; SameSite=None",
+    };
+    let id = browser.to_hex();
+    let parts = [
+        &*config.name,
+        "=",
+        std::str::from_utf8(&id).unwrap_or_default(),
+        if config.http_only { "; HttpOnly" } else { "" },
+        same_site,
+        if config.secure { "; Secure" } else { "" },
+        "; Path=",
+        &*config.path,
+    ];
+    parts.concat()
+}
+
+fn write_any(browser: BrowserId, config: &BrowserCookie) -> String {
     let mut cookie = CookieBuilder::new(config.name.as_ref(), browser.to_string())
         .path(config.path.as_ref())
         .http_only(config.http_only)
@@ -63,14 +95,12 @@ pub(super) fn write(browser: BrowserId, config: &BrowserCookie) -> Option<Header
         let seconds = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX);
         cookie = cookie.max_age(cookie::time::Duration::seconds(seconds));
     }
-    HeaderValue::from_str(&cookie.build().to_string()).ok()
+    cookie.build().to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
-
-    use cookie::SameSite;
 
     use super::*;
 
@@ -166,6 +196,24 @@ mod tests {
             assert!(header.contains(part), "{part} in {header}");
         }
         assert!(!header.contains("HttpOnly"));
+    }
+
+    #[test]
+    fn few_attributes_are_written_as_all_are() {
+        let id = ID.parse().unwrap();
+        for same_site in [None, Some(SameSite::Strict), Some(SameSite::Lax), Some(SameSite::None)] {
+            for flags in 0..4 {
+                let mut cookie = BrowserCookie::new()
+                    .name("B")
+                    .path("/a b")
+                    .http_only(flags & 1 == 1)
+                    .secure(flags & 2 == 2);
+                if let Some(same_site) = same_site {
+                    cookie = cookie.same_site(same_site);
+                }
+                assert_eq!(write_few(id, &cookie), write_any(id, &cookie));
+            }
+        }
     }
 
     #[test]
