@@ -3,12 +3,14 @@
 use std::{borrow::Cow, time::Duration};
 
 use http::Version;
-use serde_json::{Value, value::RawValue};
+use serde_json::Value;
 
-use super::{CONNECT, Dispatched, Exchange, STORM_PAUSE, ack_ext, extended, unknown_session_advice};
+use super::{CONNECT, Exchange, STORM_PAUSE, ack_ext, extended, unknown_session_advice};
 use crate::{
     Reason,
-    protocol::{Advice, BrowserId, ClientId, Denied, Inbound, MutableMessage, Reconnect, Reply, Transport},
+    protocol::{
+        Advice, BrowserId, ClientId, Denied, Inbound, Json, MutableMessage, OwnedJson, Reconnect, Reply, Transport,
+    },
     server::State,
     session::{BrowserSlot, Connect, Held, Role, Taken},
 };
@@ -26,7 +28,7 @@ pub(crate) struct PendingConnect {
 /// The reply to a connect, but for how it ends.
 #[derive(Debug)]
 pub(crate) struct ConnectReply {
-    id: Option<Box<RawValue>>,
+    id: Option<OwnedJson>,
     client_id: ClientId,
     /// The client's own pause between connects.
     interval: Option<Duration>,
@@ -52,10 +54,10 @@ enum Place {
 pub(super) fn connect<'m>(
     exchange: &Exchange<'_>,
     message: &Inbound<'m>,
-    id: Option<&'m RawValue>,
+    id: Option<Json<'m>>,
 ) -> Result<PendingConnect, Denied<'m>> {
-    let session = exchange.find(message)?;
-    let advice = message.advice()?;
+    let session = exchange.find_unnoticed(message)?;
+    let advice = message.advice().inspect_err(|_| session.touch())?;
     let times = session.times();
     // A client may take longer pauses than it is told to, but not keep a session for ever by announcing one.
     let interval = advice
@@ -80,7 +82,7 @@ pub(super) fn connect<'m>(
     };
     let hold = (may_be_held && !matches!(place, Place::Crowded)).then_some(hold);
     let reply = ConnectReply {
-        id: id.map(ToOwned::to_owned),
+        id: id.map(OwnedJson::from),
         client_id,
         interval,
         is_elsewhere,
@@ -129,6 +131,11 @@ impl PendingConnect {
         self.connect.session()
     }
 
+    /// Whether there is a reason to wait.
+    pub(crate) const fn may_be_held(&self) -> bool {
+        self.hold.is_some()
+    }
+
     /// Answers at once, with whatever is queued.
     pub(crate) fn answer_now(mut self) -> (ConnectReply, Taken) {
         let taken = self.connect.answer_now();
@@ -148,9 +155,7 @@ impl ConnectReply {
         if state.hub.is_extended() {
             return extended::connect_reply(state, &reply, &mut taken.lease, self.incoming.as_deref());
         }
-        let mut json = Dispatched::default();
-        json.push(&reply);
-        json.replies
+        reply.to_json()
     }
 
     /// The reply that fits how the connect ended.
@@ -161,7 +166,7 @@ impl ConnectReply {
         let interval = self.interval.unwrap_or(times.interval);
         let advice = |reconnect, interval| Some(Advice::new(reconnect, interval, times.timeout));
         let reply = Reply {
-            id: self.id.as_deref(),
+            id: self.id.as_ref().map(Json::from),
             channel: Some(Cow::Borrowed(CONNECT)),
             successful: true,
             ext: ack_ext(taken.lease.batch().map(Value::from)),

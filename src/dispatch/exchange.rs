@@ -7,6 +7,7 @@ use std::{
 };
 
 use http::request::Parts;
+use smallvec::SmallVec;
 
 use super::{CONNECT, STORM_PAUSE, SUBSCRIBE, UNSUBSCRIBE};
 use crate::{
@@ -28,7 +29,7 @@ pub(crate) struct Exchange<'a> {
 /// The browser cookies of one request. There may be several of the name, set for different paths.
 #[derive(Debug, Default)]
 pub(crate) struct BrowserCookies {
-    pub(crate) ids: Vec<BrowserId>,
+    pub(crate) ids: SmallVec<[BrowserId; 1]>,
     /// Whether there is one that this server can't have set.
     pub(crate) foreign: bool,
 }
@@ -78,12 +79,14 @@ impl Exchange<'_> {
         if self.state.rules.allow_everything() {
             return Ok(());
         }
+        // In boxes, so that they take no room in the future of every other request.
         if !self.state.channel_exists(channel) {
-            let _granted = self
-                .ask(Operation::Create, create_error, session, channel, message)
-                .await?;
+            let create = Box::pin(self.ask(Operation::Create, create_error, session, channel, message));
+            let _granted = create.await?;
         }
-        self.ask(operation, error, session, channel, message).await.map(drop)
+        Box::pin(self.ask(operation, error, session, channel, message))
+            .await
+            .map(drop)
     }
 
     /// The live session of this id, if the client may use it.
@@ -115,13 +118,19 @@ impl Exchange<'_> {
 
     /// As [`session`](Self::session), or one that has ended and has a farewell to be fetched.
     pub(super) fn find<'m>(&self, message: &Inbound<'m>) -> Result<Arc<Session>, Denied<'m>> {
+        let session = self.find_unnoticed(message)?;
+        session.touch();
+        Ok(session)
+    }
+
+    /// As [`find`](Self::find), but not yet a sign of life: for a connect, which is one in its own way.
+    pub(super) fn find_unnoticed<'m>(&self, message: &Inbound<'m>) -> Result<Arc<Session>, Denied<'m>> {
         let id = message.client_id().and_then(|id| id.parse().ok());
         let found = id.and_then(|id| self.state.session_or_farewell(&id));
         let session = found.ok_or_else(|| unknown(message))?;
         if !self.cookie_permits(&session) {
             return Err(self.wrong_cookie(message));
         }
-        session.touch();
         Ok(session)
     }
 

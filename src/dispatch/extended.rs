@@ -98,7 +98,8 @@ impl Dispatched {
             incoming,
         };
         if state.extensions.reply(&mut reply, context) == Fate::Pass {
-            self.push(&reply);
+            self.separate();
+            self.replies.extend_from_slice(reply.to_json().as_bytes());
         }
     }
 }

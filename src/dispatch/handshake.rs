@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Exchange, HANDSHAKE, STORM_PAUSE, ack_ext};
 use crate::{
     policy::Operation,
-    protocol::{Advice, BayeuxError, BrowserId, Denied, Inbound, Reconnect, Reply, VERSION},
+    protocol::{Advice, BayeuxError, BrowserId, Denied, Inbound, Json, Reconnect, Reply, VERSION},
     server::BrowserBinding,
     session::{Origin, Session},
 };
@@ -68,7 +68,7 @@ pub(super) async fn handshake<'m>(exchange: &Exchange<'_>, message: &Inbound<'m>
         client_id: Some(session.id),
         version: Some(VERSION),
         minimum_version: Some(VERSION),
-        supported_connection_types: Some(exchange.state.config.transports.connection_types()),
+        supported_connection_types: Some(exchange.state.config.transports),
         ext,
         advice: Some(
             verdict
@@ -98,12 +98,7 @@ impl Exchange<'_> {
         Advice::new(reconnect, interval, self.state.config.timeout)
     }
 
-    pub(super) fn refuse<'m>(
-        &self,
-        id: Option<&'m serde_json::value::RawValue>,
-        denied: Denied<'_>,
-        advice: Advice,
-    ) -> Reply<'m> {
+    pub(super) fn refuse<'m>(&self, id: Option<Json<'m>>, denied: Denied<'_>, advice: Advice) -> Reply<'m> {
         let error = self.state.config.error_texts.text(&denied).into_owned();
         let told = denied.told.unwrap_or_default();
         Reply {

@@ -11,8 +11,8 @@ mod unsubscribe;
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use serde::Serialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::Value;
+use smallvec::SmallVec;
 use tokio::task::coop::consume_budget;
 
 pub(crate) use connect::{ConnectReply, PendingConnect};
@@ -21,7 +21,7 @@ pub(crate) use extended::{dispatch_extended, show_events};
 
 use crate::{
     Reason,
-    protocol::{BayeuxError, BrowserId, Denied, Ext, Inbound, Reply, normalise},
+    protocol::{BayeuxError, BrowserId, Denied, Ext, Inbound, Json, Reply, normalise},
     session::{Batch, Session},
 };
 use exchange::{unknown, unknown_session_advice};
@@ -41,7 +41,7 @@ pub(crate) struct Dispatched {
     /// Replies in request order, as JSON objects with commas between them.
     pub(crate) replies: Vec<u8>,
     /// Connects that are yet to be answered.
-    pub(crate) connects: Vec<PendingConnect>,
+    pub(crate) connects: SmallVec<[PendingConnect; 1]>,
     /// The cookie to set.
     pub(crate) new_browser: Option<BrowserId>,
     /// The session that was made.
@@ -93,6 +93,17 @@ pub(crate) async fn dispatch(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) 
     dispatched
 }
 
+/// As [`dispatch`], for a request that is one connect and nothing else: most are, and nothing in them has to be waited for.
+/// `None` leaves the request to that one, a connect that is refused among them.
+pub(crate) fn dispatch_connect(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) -> Option<Dispatched> {
+    let [message] = messages else { return None };
+    message.channel().ok().filter(|channel| channel == CONNECT)?;
+    let mut dispatched = Dispatched::begin(exchange, Some(message), 1);
+    let connect = connect::connect(exchange, message, message.id().ok()?).ok()?;
+    dispatched.connects.push(connect);
+    Some(dispatched)
+}
+
 fn is_handshake(message: &Inbound<'_>) -> bool {
     message.channel().is_ok_and(|channel| channel == HANDSHAKE)
 }
@@ -125,15 +136,16 @@ impl Dispatched {
         counters.connects_ended.add(Reason::UnknownSession, 1);
     }
 
-    fn push(&mut self, reply: &impl Serialize) {
+    fn push(&mut self, reply: &Reply<'_>) {
+        self.replies.reserve(reply.room() + 1);
+        self.separate();
+        reply.write(&mut self.replies);
+    }
+
+    /// Puts a comma after the replies so far.
+    fn separate(&mut self) {
         if !self.replies.is_empty() {
             self.replies.push(b',');
-        }
-        let start = self.replies.len();
-        if serde_json::to_writer(&mut self.replies, reply).is_err() {
-            // Strings, numbers and raw JSON can't fail to serialise; half a reply would spoil the whole answer.
-            self.replies.truncate(start);
-            self.replies.extend_from_slice(b"{\"successful\":false}");
         }
     }
 }
@@ -179,10 +191,10 @@ impl Exchange<'_> {
     /// compares names.
     async fn route<'m>(&self, message: &Inbound<'m>, channel: &Cow<'m, str>) -> Result<Outcome<'m>, Denied<'m>> {
         let id = message.id()?;
-        let name = normalise(channel).map_err(|_| Denied::on_channel(BayeuxError::ChannelInvalid, channel.clone()))?;
         if channel == CONNECT {
             return connect::connect(self, message, id).map(Outcome::Connect);
         }
+        let name = normalise(channel).map_err(|_| Denied::on_channel(BayeuxError::ChannelInvalid, channel.clone()))?;
         if !channel.starts_with("/meta/") {
             publish::publish(self, message, channel, name).await?;
             return Ok(self.succeed(id, channel, None));
@@ -200,12 +212,7 @@ impl Exchange<'_> {
         Ok(self.succeed(id, channel, Some(subscription)))
     }
 
-    fn succeed<'m>(
-        &self,
-        id: Option<&'m RawValue>,
-        channel: &Cow<'m, str>,
-        subscription: Option<&'m RawValue>,
-    ) -> Outcome<'m> {
+    fn succeed<'m>(&self, id: Option<Json<'m>>, channel: &Cow<'m, str>, subscription: Option<Json<'m>>) -> Outcome<'m> {
         Outcome::Reply(Reply {
             id,
             channel: Some(channel.clone()),
@@ -218,5 +225,5 @@ impl Exchange<'_> {
 
 /// What the acknowledgement extension puts into a reply.
 fn ack_ext(value: Option<Value>) -> Ext {
-    value.map(|value| ("ack".to_owned(), value)).into_iter().collect()
+    value.map_or_else(Ext::new, |value| Ext::from_iter([("ack".to_owned(), value)]))
 }

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
-
 use super::{CONNECT, DISCONNECT, Exchange, HANDSHAKE, SUBSCRIBE, UNSUBSCRIBE, unknown};
 use crate::{
     policy::Operation,
-    protocol::{BayeuxError, ChannelName, Denied, Inbound},
+    protocol::{BayeuxError, ChannelName, Denied, Inbound, Json},
     server::NotSubscribed,
     session::Session,
 };
@@ -18,7 +16,7 @@ pub(super) async fn subscribe<'m>(
     exchange: &Exchange<'_>,
     message: &Inbound<'m>,
     session: &Arc<Session>,
-) -> Result<&'m RawValue, Denied<'m>> {
+) -> Result<Json<'m>, Denied<'m>> {
     let subscriptions = message.subscriptions()?;
     if let Some(channel) = subscriptions.channels.iter().find(|channel| channel.is_meta()) {
         return Err(refuse_meta(channel));

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
-
 use super::Exchange;
 use crate::{
-    protocol::{BayeuxError, Denied, Inbound},
+    protocol::{BayeuxError, Denied, Inbound, Json},
     session::Session,
 };
 
@@ -15,7 +13,7 @@ pub(super) fn unsubscribe<'m>(
     exchange: &Exchange<'_>,
     message: &Inbound<'m>,
     session: &Arc<Session>,
-) -> Result<&'m RawValue, Denied<'m>> {
+) -> Result<Json<'m>, Denied<'m>> {
     let subscriptions = message.subscriptions()?;
     if let Some(channel) = subscriptions.channels.iter().find(|channel| channel.is_meta()) {
         return Err(Denied::on_channel(BayeuxError::UnsubscribeFailed, channel.to_string()));

@@ -16,6 +16,16 @@ pub enum Reconnect {
     None,
 }
 
+impl Reconnect {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Handshake => "handshake",
+            Self::None => "none",
+        }
+    }
+}
+
 /// The `advice` object that every handshake and connect reply carries.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[non_exhaustive]

@@ -44,6 +44,17 @@ impl ClientId {
         Self(id)
     }
 
+    /// The id as it is written.
+    pub(super) fn to_hex(self) -> [u8; LEN * 2] {
+        let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' + value - 10 };
+        let mut text = [0; LEN * 2];
+        let (pairs, _) = text.as_chunks_mut::<2>();
+        for (pair, byte) in pairs.iter_mut().zip(self.0) {
+            *pair = [digit(byte >> 4), digit(byte & 0xf)];
+        }
+        text
+    }
+
     /// A random byte of the id: spreads sessions over shards.
     pub(crate) const fn spread(&self) -> usize {
         self.0[LEN - 1] as usize
@@ -55,16 +66,38 @@ impl FromStr for ClientId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut id = [0; LEN];
-        hex::decode_to_slice(text, &mut id).map_err(|_| InvalidClientId(()))?;
+        let digits: &[u8; LEN * 2] = text.as_bytes().try_into().map_err(|_| InvalidClientId(()))?;
+        let (pairs, _) = digits.as_chunks::<2>();
+        let mut all = 0;
+        for (byte, [high, low]) in id.iter_mut().zip(pairs) {
+            let (high, low) = (hex_value(*high), hex_value(*low));
+            all |= high | low;
+            *byte = high << 4 | low;
+        }
+        if all > 0xf {
+            return Err(InvalidClientId(()));
+        }
         Ok(Self(id))
+    }
+}
+
+/// The value of a digit, in either case; more than fifteen if it is none. Without branches, so that it takes many at a
+/// time.
+const fn hex_value(digit: u8) -> u8 {
+    let decimal = digit.wrapping_sub(b'0');
+    let letter = (digit | 0x20).wrapping_sub(b'a');
+    if decimal < 10 {
+        decimal
+    } else if letter < 6 {
+        letter + 10
+    } else {
+        0xff
     }
 }
 
 impl fmt::Display for ClientId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = [0; LEN * 2];
-        hex::encode_to_slice(self.0, &mut text).map_err(|_| fmt::Error)?;
-        f.pad(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+        f.pad(std::str::from_utf8(&self.to_hex()).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -99,6 +132,11 @@ pub(crate) struct BrowserId(ClientId);
 impl BrowserId {
     pub(crate) fn generate() -> Self {
         Self(ClientId::generate())
+    }
+
+    /// The id as it is written.
+    pub(crate) fn to_hex(self) -> [u8; LEN * 2] {
+        self.0.to_hex()
     }
 }
 

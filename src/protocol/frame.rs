@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::MutableMessage;
+use super::{Json, MutableMessage};
 
 /// The message that tells a client that the server ended its session. It has no `id`: nobody asked for it.
 pub(crate) const FAREWELL: Bytes = Bytes::from_static(br#"{"channel":"/meta/disconnect","successful":true}"#);
@@ -44,8 +44,8 @@ impl Frame {
     }
 
     /// The answer to a call, for the caller alone: an event with the call's `id`, which says whether all went well.
-    pub(crate) fn answer(channel: &str, id: Option<&RawValue>, successful: bool, data: &RawValue) -> Bytes {
-        let id = id.map(RawValue::get);
+    pub(crate) fn answer(channel: &str, id: Option<Json<'_>>, successful: bool, data: &RawValue) -> Bytes {
+        let id = id.map(Json::get);
         let mut json = start(channel, data.get().len() + id.map_or(0, |id| id.len() + 6) + 20);
         json.extend_from_slice(data.get().as_bytes());
         if let Some(id) = id {
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn an_answer_has_the_id_of_its_call_and_an_outcome() {
         let raw = |json: &str| RawValue::from_string(json.to_owned()).unwrap();
-        let answer = Frame::answer("/a", Some(&raw("\"7\"")), true, &raw("[1]"));
+        let answer = Frame::answer("/a", Some(Json::new("\"7\"")), true, &raw("[1]"));
         assert_eq!(
             answer,
             &br#"{"channel":"/a","data":[1],"id":"7","successful":true}"#[..]

@@ -1,11 +1,14 @@
 //! Messages from clients, and what their fields say.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
-use serde::Deserialize;
-use serde_json::{Map, Value, value::RawValue};
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::Value;
 
-use super::{BayeuxError, ChannelName, Denied, MutableMessage};
+use super::{BayeuxError, ChannelName, Denied, Json, MutableMessage, json::Text, scan::scan_fields};
 
 /// The longest `id`, in bytes of JSON.
 const MAX_ID_LEN: usize = 256;
@@ -14,14 +17,14 @@ const MAX_ID_LEN: usize = 256;
 /// own message and nothing else, and `data` is never parsed at all. Of a repeated key the last one counts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Inbound<'a> {
-    pub(super) channel: Option<&'a RawValue>,
-    pub(super) client_id: Option<&'a RawValue>,
-    pub(super) id: Option<&'a RawValue>,
-    pub(super) subscription: Option<&'a RawValue>,
-    pub(super) connection_type: Option<&'a RawValue>,
-    pub(super) advice: Option<&'a RawValue>,
-    pub(super) data: Option<&'a RawValue>,
-    pub(super) ext: Option<&'a RawValue>,
+    pub(super) channel: Option<Json<'a>>,
+    pub(super) client_id: Option<Json<'a>>,
+    pub(super) id: Option<Json<'a>>,
+    pub(super) subscription: Option<Json<'a>>,
+    pub(super) connection_type: Option<Json<'a>>,
+    pub(super) advice: Option<Json<'a>>,
+    pub(super) data: Option<Json<'a>>,
+    pub(super) ext: Option<Json<'a>>,
     /// All fields, if extensions have had a look at the message.
     pub(super) whole: Option<&'a MutableMessage>,
 }
@@ -38,22 +41,38 @@ pub(crate) struct ClientAdvice {
 pub(crate) struct Subscriptions<'a> {
     pub(crate) channels: Vec<ChannelName>,
     /// The field as it came, to be echoed in the same shape.
-    pub(crate) echo: &'a RawValue,
+    pub(crate) echo: Json<'a>,
 }
 
 impl<'a> Inbound<'a> {
     pub(super) fn of(message: &'a MutableMessage) -> Self {
+        let raw = |name| message.raw(name).map(Json::from);
         Self {
-            channel: message.raw("channel"),
-            client_id: message.raw("clientId"),
-            id: message.raw("id"),
-            subscription: message.raw("subscription"),
-            advice: message.raw("advice"),
-            data: message.raw("data"),
-            ext: message.raw("ext"),
-            connection_type: message.raw("connectionType"),
+            channel: raw("channel"),
+            client_id: raw("clientId"),
+            id: raw("id"),
+            subscription: raw("subscription"),
+            advice: raw("advice"),
+            data: raw("data"),
+            ext: raw("ext"),
+            connection_type: raw("connectionType"),
             whole: Some(message),
         }
+    }
+
+    /// The field of a name, if it is one that is looked at.
+    pub(super) fn field(&mut self, name: &str) -> Option<&mut Option<Json<'a>>> {
+        Some(match name {
+            "channel" => &mut self.channel,
+            "clientId" => &mut self.client_id,
+            "id" => &mut self.id,
+            "subscription" => &mut self.subscription,
+            "connectionType" => &mut self.connection_type,
+            "advice" => &mut self.advice,
+            "data" => &mut self.data,
+            "ext" => &mut self.ext,
+            _ => return None,
+        })
     }
 
     /// The message as extensions have left it; `None` where there are none.
@@ -65,18 +84,18 @@ impl<'a> Inbound<'a> {
     pub(crate) fn channel(&self) -> Result<Cow<'a, str>, BayeuxError> {
         match self.channel.and_then(present) {
             None => Err(BayeuxError::ChannelMissing),
-            Some(raw) => text(raw).ok_or(BayeuxError::ChannelInvalid),
+            Some(json) => json.text().ok_or(BayeuxError::ChannelInvalid),
         }
     }
 
     /// The `clientId`, if it is a string.
     pub(crate) fn client_id(&self) -> Option<Cow<'a, str>> {
-        self.client_id.and_then(text)
+        self.client_id.and_then(Json::text)
     }
 
     /// The `connectionType`, if it is a string.
     pub(crate) fn connection_type(&self) -> Option<Cow<'a, str>> {
-        self.connection_type.and_then(text)
+        self.connection_type.and_then(Json::text)
     }
 
     /// Whether there is a `clientId`, of whatever type.
@@ -85,10 +104,10 @@ impl<'a> Inbound<'a> {
     }
 
     /// The `id` to echo, with its JSON type.
-    pub(crate) fn id(&self) -> Result<Option<&'a RawValue>, BayeuxError> {
+    pub(crate) fn id(&self) -> Result<Option<Json<'a>>, BayeuxError> {
         match self.id.and_then(present) {
             None => Ok(None),
-            Some(raw) if is_id(raw.get()) => Ok(Some(raw)),
+            Some(json) if is_id(json.get()) => Ok(Some(json)),
             Some(_) => Err(BayeuxError::MessageIdInvalid),
         }
     }
@@ -96,7 +115,7 @@ impl<'a> Inbound<'a> {
     /// The `subscription` field: a name or an array of names, each of them valid.
     pub(crate) fn subscriptions(&self) -> Result<Subscriptions<'a>, Denied<'a>> {
         let echo = self.subscription_echo().ok_or(BayeuxError::SubscriptionMissing)?;
-        let names: Vec<Cow<'a, str>> = match text(echo) {
+        let names: Vec<Cow<'a, str>> = match echo.text() {
             Some(name) => vec![name],
             None => serde_json::from_str::<Vec<Text<'a>>>(echo.get())
                 .map_err(|_| BayeuxError::SubscriptionInvalid)?
@@ -117,30 +136,33 @@ impl<'a> Inbound<'a> {
     }
 
     /// The `subscription` field as it came.
-    pub(crate) fn subscription_echo(&self) -> Option<&'a RawValue> {
+    pub(crate) fn subscription_echo(&self) -> Option<Json<'a>> {
         self.subscription.and_then(present)
     }
 
     /// The client's advice; numbers below zero count as absent, as in CometD.
     pub(crate) fn advice(&self) -> Result<ClientAdvice, BayeuxError> {
-        let Some(raw) = self.advice.and_then(present) else {
+        let Some(json) = self.advice.and_then(present) else {
             return Ok(ClientAdvice::default());
         };
-        let fields: Map<String, Value> = serde_json::from_str(raw.get()).map_err(|_| BayeuxError::AdviceInvalid)?;
+        if let Some(advice) = plain_advice(json) {
+            return Ok(advice);
+        }
+        let fields: AdviceFields = serde_json::from_str(json.get()).map_err(|_| BayeuxError::AdviceInvalid)?;
         Ok(ClientAdvice {
-            timeout: millis(&fields, "timeout")?,
-            interval: millis(&fields, "interval")?,
+            timeout: millis(&fields.timeout)?,
+            interval: millis(&fields.interval)?,
         })
     }
 
     /// The `data` field; an event always carries one, or clients would take it for a reply.
     pub(crate) fn data(&self) -> &'a str {
-        self.data.map_or("null", RawValue::get)
+        self.data.map_or("null", Json::get)
     }
 
     /// The `ext` field, if it is an object.
     pub(crate) fn ext(&self) -> Option<&'a str> {
-        self.ext.map(RawValue::get).filter(|ext| ext.starts_with('{'))
+        self.ext.map(Json::get).filter(|ext| ext.starts_with('{'))
     }
 }
 
@@ -180,24 +202,67 @@ impl Inbound<'_> {
     }
 }
 
-fn present(raw: &RawValue) -> Option<&RawValue> {
-    (raw.get() != "null").then_some(raw)
+fn present(json: Json<'_>) -> Option<Json<'_>> {
+    (json.get() != "null").then_some(json)
 }
 
-fn millis(fields: &Map<String, Value>, name: &str) -> Result<Option<Duration>, BayeuxError> {
-    match fields.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => {
-            let millis = value.as_f64().ok_or(BayeuxError::AdviceInvalid)?;
-            Ok(Duration::try_from_secs_f64(millis / 1000.0).ok())
-        }
+/// An advice as clients write it, in whole milliseconds; `None` if it takes a parser to tell.
+fn plain_advice(json: Json<'_>) -> Option<ClientAdvice> {
+    let mut advice = ClientAdvice::default();
+    let mut is_plain = true;
+    scan_fields(json, |name, value| {
+        let field = match name {
+            "timeout" => &mut advice.timeout,
+            "interval" => &mut advice.interval,
+            _ => return,
+        };
+        *field = value
+            .get()
+            .parse::<u32>()
+            .ok()
+            .map(|millis| Duration::from_millis(millis.into()));
+        is_plain &= field.is_some();
+    })?;
+    is_plain.then_some(advice)
+}
+
+/// The fields of an advice that are looked at. Of a repeated one the last counts.
+#[derive(Default)]
+struct AdviceFields {
+    timeout: Value,
+    interval: Value,
+}
+
+impl<'de> Deserialize<'de> for AdviceFields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Self::default())
     }
 }
 
-fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
-    serde_json::from_str::<Text<'_>>(raw.get()).ok().map(|Text(text)| text)
+impl<'de> Visitor<'de> for AdviceFields {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an advice")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
+        while let Some(Text(name)) = map.next_key()? {
+            let value = map.next_value()?;
+            match &*name {
+                "timeout" => self.timeout = value,
+                "interval" => self.interval = value,
+                _ => {}
+            }
+        }
+        Ok(self)
+    }
 }
 
-/// A string that borrows where it can (serde's own `Cow` never does inside a `Vec`).
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+fn millis(value: &Value) -> Result<Option<Duration>, BayeuxError> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    let millis = value.as_f64().ok_or(BayeuxError::AdviceInvalid)?;
+    Ok(Duration::try_from_secs_f64(millis / 1000.0).ok())
+}

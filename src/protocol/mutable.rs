@@ -12,7 +12,7 @@ use serde_json::{
     value::{RawValue, to_raw_value},
 };
 
-use super::{DataError, message::Inbound};
+use super::{DataError, Reply, message::Inbound};
 
 /// A Bayeux message that may be changed: its fields by name, each as JSON, in the order in which they came.
 ///
@@ -195,10 +195,9 @@ impl MutableMessage {
         self.fields.iter().map(|(name, value)| (&**name, &**value))
     }
 
-    /// A message of the server's own, taken apart.
-    pub(crate) fn of<T: Serialize>(message: &T) -> Self {
-        let json = serde_json::to_vec(message);
-        json.ok().and_then(|json| Self::parse(&json)).unwrap_or_default()
+    /// A reply, taken apart.
+    pub(crate) fn of(reply: &Reply<'_>) -> Self {
+        Self::parse(&reply.to_json()).unwrap_or_default()
     }
 
     /// One JSON object, taken apart.

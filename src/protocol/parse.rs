@@ -7,8 +7,9 @@ use serde::{
     de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 use serde_json::value::RawValue;
+use smallvec::SmallVec;
 
-use super::{digest::is_digestible, message::Inbound};
+use super::{Json, digest::is_digestible, message::Inbound, scan::scan_messages};
 
 /// How deep a message may nest, the array around it included. A text that is deeper is refused as a whole: parsers at
 /// the subscribers, serde_json among them, stop at 128 and would lose the whole answer.
@@ -23,7 +24,25 @@ pub(crate) enum ParseError {
     TooMany,
 }
 
-/// Appends the messages of one JSON text: an array, or a single object. `messages` never grows past `max`.
+/// The messages of a request; nearly always one.
+pub(crate) type Messages<'a> = SmallVec<[Inbound<'a>; 1]>;
+
+/// Appends the messages of one JSON text: an array, or a single object. `messages` never grows past `max`. What clients
+/// send all day takes the short way.
+pub(crate) fn parse_messages<'a>(text: &'a str, max: usize, messages: &mut Messages<'a>) -> Result<(), ParseError> {
+    let before = messages.len();
+    let room = max.saturating_sub(before);
+    if scan_messages(text, room, |message| messages.push(message)).is_some() {
+        return Ok(());
+    }
+    messages.truncate(before);
+    let mut parsed = Vec::new();
+    parse_text(text, room, &mut parsed)?;
+    messages.extend(parsed);
+    Ok(())
+}
+
+/// As [`parse_messages`], into messages of any kind.
 pub(crate) fn parse_text<'a, M>(text: &'a str, max: usize, messages: &mut Vec<M>) -> Result<(), ParseError>
 where
     M: Deserialize<'a>,
@@ -125,7 +144,7 @@ impl<'de> Visitor<'de> for InboundVisitor {
                 Field::Ext => &mut message.ext,
                 Field::Other => continue,
             };
-            *slot = Some(value);
+            *slot = Some(Json::from(value));
         }
         Ok(message)
     }

@@ -89,15 +89,17 @@ impl Transports {
 
     /// The names that a handshake reply offers, the best first. Faye's clients have a second name for long-polling that
     /// crosses origins.
-    pub(crate) fn connection_types(self) -> Vec<&'static str> {
+    pub(crate) fn connection_types(self) -> impl Iterator<Item = &'static str> {
         let names: [(Transport, &[&'static str]); 4] = [
             (Transport::WebSocket, &["websocket"]),
             (Transport::EventSource, &["eventsource"]),
             (Transport::LongPolling, &["long-polling", "cross-origin-long-polling"]),
             (Transport::CallbackPolling, &["callback-polling"]),
         ];
-        let served = names.into_iter().filter(|(transport, _)| self.contains(*transport));
-        served.flat_map(|(_, names)| names).copied().collect()
+        let served = names
+            .into_iter()
+            .filter(move |(transport, _)| self.contains(*transport));
+        served.flat_map(|(_, names)| names).copied()
     }
 }
 

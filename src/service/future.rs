@@ -12,9 +12,7 @@ use pin_project_lite::pin_project;
 use tower::util::Oneshot;
 use tower_service::Service;
 
-use crate::{ResponseBody, transport::AnswerBody};
-
-type Answering = Pin<Box<dyn Future<Output = Response<AnswerBody>> + Send>>;
+use crate::{ResponseBody, transport::Answering};
 
 pin_project! {
     /// The future of a [`BayeuxService`](crate::BayeuxService). What goes to the inner service costs no allocation.
@@ -75,7 +73,7 @@ where
         let response = match self.project().kind.project() {
             KindProj::Inner { future } => ready!(future.poll(cx))?.map(ResponseBody::inner),
             KindProj::Waiting { future } => ready!(future.poll(cx))?.map(ResponseBody::inner),
-            KindProj::Bayeux { answering } => ready!(answering.as_mut().poll(cx)).map(ResponseBody::answer),
+            KindProj::Bayeux { answering } => ready!(answering.poll(cx)).map(ResponseBody::answer),
         };
         Poll::Ready(Ok(response))
     }

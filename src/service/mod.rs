@@ -139,9 +139,8 @@ where
                 // What `inner` has reserved, or queues for, goes with it.
                 self.inner = self.inner.clone();
             }
-            let (parts, body) = request.into_parts();
             let state = Arc::clone(self.server.state());
-            return ResponseFuture::bayeux(Box::pin(serve(state, transport, parts, body)));
+            return ResponseFuture::bayeux(serve(state, transport, request));
         }
         if asked == Asked::Ready {
             return ResponseFuture::inner(self.inner.call(request));

@@ -131,3 +131,29 @@ impl Hasher for IdHasher {
     /// The length, which is that of all.
     fn write_usize(&mut self, _: usize) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashSet, hash::Hash};
+
+    use super::*;
+
+    #[test]
+    fn ids_of_one_shard_have_hashes_of_their_own() {
+        let ids = (0..10_000)
+            .map(|_| ClientId::generate())
+            .filter(|id| id.spread() % SHARDS == 0);
+        let hashes: Vec<u64> = ids
+            .map(|id| {
+                let mut hasher = IdHasher::default();
+                id.hash(&mut hasher);
+                hasher.finish()
+            })
+            .collect();
+        assert_eq!(hashes.iter().collect::<HashSet<_>>().len(), hashes.len());
+        // A table takes its places from the lowest bits and its tags from the highest.
+        for bits in [|hash: &u64| hash & 0x7f, |hash: &u64| hash >> 57] {
+            assert!(hashes.iter().map(bits).collect::<HashSet<_>>().len() > 64);
+        }
+    }
+}

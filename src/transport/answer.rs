@@ -1,8 +1,10 @@
 //! HTTP responses.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use http::{
-    HeaderValue, Response, StatusCode,
+    HeaderMap, HeaderValue, Response, StatusCode,
     header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
 };
 
@@ -41,11 +43,12 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    pub(super) const fn new(replies: Vec<u8>, transport: Transport) -> Self {
+    /// An answer with replies that are there already, and room for those to so many connects.
+    pub(super) fn new(replies: Vec<u8>, connects: usize, transport: Transport) -> Self {
         Self {
             replies,
             connect_replies: Vec::new(),
-            leases: Vec::new(),
+            leases: Vec::with_capacity(connects),
             info: AnswerInfo::replied(transport),
         }
     }
@@ -56,11 +59,13 @@ impl Answer {
     }
 
     /// Adds what a connect delivers, and its reply as JSON.
-    pub(super) fn connect(&mut self, taken: Taken, reply: &[u8]) {
-        if !self.connect_replies.is_empty() && !reply.is_empty() {
+    pub(super) fn connect(&mut self, taken: Taken, reply: Vec<u8>) {
+        if self.connect_replies.is_empty() {
+            self.connect_replies = reply;
+        } else if !reply.is_empty() {
             self.connect_replies.push(b',');
+            self.connect_replies.extend_from_slice(&reply);
         }
-        self.connect_replies.extend_from_slice(reply);
         self.info.held = self.info.held.max(taken.held);
         self.info.messages += taken.lease.messages().len();
         self.info.outcome = Outcome::Connected(taken.reason);
@@ -104,6 +109,16 @@ pub(super) fn refuse(refusal: Refusal, transport: Transport, config: &Config) ->
     )
 }
 
+/// What all answers have, with a length that is yet to be told. A copy costs half of what new ones do.
+static HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
+    HeaderMap::from_iter([
+        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (CONTENT_LENGTH, HeaderValue::from_static("0")),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    ])
+});
+
 pub(super) fn response(
     status: StatusCode,
     body: AnswerBody,
@@ -114,13 +129,11 @@ pub(super) fn response(
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.reserve(5);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Some(length) = length {
-        headers.insert(CONTENT_LENGTH, length.into());
-    }
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.clone_from(&HEADERS);
+    match length {
+        Some(length) => headers.insert(CONTENT_LENGTH, length.into()),
+        None => headers.remove(CONTENT_LENGTH),
+    };
     if config.answer_info {
         response.extensions_mut().insert(info);
     }

@@ -4,15 +4,14 @@
 use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
-use http::{Response, request::Parts};
+use http::request::Parts;
 
 use super::{
-    AnswerBody,
-    answer::Form,
+    answer::{Form, refuse},
     polling::{self, Processed},
     request::Refusal,
 };
-use crate::server::State;
+use crate::{Transport, server::State};
 
 /// The longest name of a function, in bytes.
 const MAX_NAME: usize = 64;
@@ -26,17 +25,14 @@ pub(super) fn has_messages(query: &str) -> bool {
 }
 
 /// Serves one request, held as one of long-polling is.
-pub(super) async fn serve(state: Arc<State>, request: Arc<Parts>) -> Response<AnswerBody> {
-    let form = Callback::of(request.uri.query().unwrap_or_default()).map(Form::Script);
-    let (processed, form) = match form {
-        Ok(form) => (Box::pin(read_and_process(&state, request, &form)).await, form),
-        Err(refusal) => (Err(refusal), Form::Script(Callback(DEFAULT_NAME.into()))),
-    };
-    polling::finish(state, processed, form).await
+pub(super) async fn serve(state: Arc<State>, request: Arc<Parts>) -> Processed {
+    let processed = read_and_process(&state, &request).await;
+    processed.unwrap_or_else(|refusal| Processed::Answered(refuse(refusal, Transport::CallbackPolling, &state.config)))
 }
 
-async fn read_and_process(state: &State, request: Arc<Parts>, form: &Form) -> Result<Processed, Refusal> {
-    let query = request.uri.query().unwrap_or_default().to_owned();
+async fn read_and_process(state: &Arc<State>, request: &Arc<Parts>) -> Result<Processed, Refusal> {
+    let query = request.uri.query().unwrap_or_default();
+    let callback = Callback::of(query)?;
     if query.len() > state.config.max_body_bytes {
         return Err(Refusal::BodyTooLarge);
     }
@@ -44,7 +40,7 @@ async fn read_and_process(state: &State, request: Arc<Parts>, form: &Form) -> Re
         .filter(|(name, _)| name == "message")
         .map(|(_, text)| text)
         .collect();
-    polling::process(state, request, &texts, form).await
+    polling::process(state, request, &texts, Form::Script(callback)).await
 }
 
 /// The name of a function that a page has defined: identifiers with dots in between, and nothing that could be a

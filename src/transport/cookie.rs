@@ -1,6 +1,6 @@
 //! The browser cookie, in and out.
 
-use cookie::{Cookie, CookieBuilder};
+use cookie::{CookieBuilder, SameSite};
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
 use crate::{
@@ -15,27 +15,71 @@ pub(super) fn read(headers: &HeaderMap, config: &Config) -> BrowserCookies {
     if config.browser_binding == BrowserBinding::Off {
         return cookies;
     }
-    let pairs = headers
-        .get_all(COOKIE)
-        .iter()
-        .flat_map(|header| {
+    for header in headers.get_all(COOKIE) {
+        match header.to_str() {
+            Ok(header) => read_header(header, config, &mut cookies),
             // Other cookies in the same header may hold any bytes.
-            let cookies = String::from_utf8_lossy(header.as_bytes()).into_owned();
-            Cookie::split_parse(cookies)
-        })
-        .filter_map(Result::ok)
-        .filter(|cookie| cookie.name() == config.browser_cookie.name);
-    for cookie in pairs {
-        match cookie.value_trimmed().parse() {
-            Ok(id) => cookies.ids.push(id),
-            Err(_) => cookies.foreign = true,
+            Err(_) => read_header(&String::from_utf8_lossy(header.as_bytes()), config, &mut cookies),
         }
     }
     cookies
 }
 
+/// As the `cookie` crate splits a header, which has no way to do so without a copy of it.
+fn read_header(header: &str, config: &Config, cookies: &mut BrowserCookies) {
+    for cookie in header.split(';') {
+        let Some((name, value)) = cookie.split_once('=') else {
+            continue;
+        };
+        if name.trim() != config.browser_cookie.name {
+            continue;
+        }
+        match without_quotes(value.trim()).parse() {
+            Ok(id) => cookies.ids.push(id),
+            Err(_) => cookies.foreign = true,
+        }
+    }
+}
+
+fn without_quotes(value: &str) -> &str {
+    let inner = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+    inner.unwrap_or(value)
+}
+
 /// The `Set-Cookie` header for a new browser; `None` if the configured attributes can't be put into a header.
 pub(super) fn write(browser: BrowserId, config: &BrowserCookie) -> Option<HeaderValue> {
+    let has_few_attributes = config.domain.is_none() && config.max_age.is_none() && !config.partitioned;
+    let cookie = if has_few_attributes {
+        write_few(browser, config)
+    } else {
+        write_any(browser, config)
+    };
+    HeaderValue::try_from(cookie).ok()
+}
+
+/// As [`write_any`], without a formatter: each handshake of a new browser gets a cookie.
+fn write_few(browser: BrowserId, config: &BrowserCookie) -> String {
+    let same_site = match config.same_site {
+        None => "",
+        Some(SameSite::Strict) => "; SameSite=Strict",
+        Some(SameSite::Lax) => "; SameSite=Lax",
+        Some(SameSite::None) => "; SameSite=None",
+    };
+    let id = browser.to_hex();
+    let parts = [
+        &*config.name,
+        "=",
+        std::str::from_utf8(&id).unwrap_or_default(),
+        if config.http_only { "; HttpOnly" } else { "" },
+        same_site,
+        if config.secure { "; Secure" } else { "" },
+        "; Path=",
+        &*config.path,
+    ];
+    parts.concat()
+}
+
+fn write_any(browser: BrowserId, config: &BrowserCookie) -> String {
     let mut cookie = CookieBuilder::new(config.name.as_ref(), browser.to_string())
         .path(config.path.as_ref())
         .http_only(config.http_only)
@@ -51,14 +95,12 @@ pub(super) fn write(browser: BrowserId, config: &BrowserCookie) -> Option<Header
         let seconds = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX);
         cookie = cookie.max_age(cookie::time::Duration::seconds(seconds));
     }
-    HeaderValue::from_str(&cookie.build().to_string()).ok()
+    cookie.build().to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
-
-    use cookie::SameSite;
 
     use super::*;
 
@@ -83,10 +125,46 @@ mod tests {
             &[&format!("a=\"b;{own}")],
             &["a=b", &own],
         ] {
-            assert_eq!(found(values).ids, [ID.parse().unwrap()], "{values:?}");
+            assert_eq!(*found(values).ids, [ID.parse().unwrap()], "{values:?}");
         }
         assert!(found(&["other=1"]).ids.is_empty());
         assert!(found(&["BAYEUX_BROWSER=short"]).foreign);
+    }
+
+    #[test]
+    fn headers_are_split_as_the_cookie_crate_splits_them() {
+        let config = Config::default();
+        for pair in [
+            "BAYEUX_BROWSER={}",
+            " BAYEUX_BROWSER =\t{} ",
+            "BAYEUX_BROWSER=\"{}\"",
+            "BAYEUX_BROWSER={}=",
+            "{}",
+        ] {
+            let pair = pair.replace("{}", ID);
+            for header in [
+                "{}",
+                ";{};",
+                "a=b; {}; c",
+                "={};;{}",
+                "a;{}",
+                "a=\"{}\"",
+                "ä={};\u{a0}{}\u{a0};\u{3000}",
+                "\"{}",
+            ] {
+                let header = header.replace("{}", &pair);
+                let own: Vec<_> = cookie::Cookie::split_parse(&header)
+                    .filter_map(Result::ok)
+                    .filter(|cookie| cookie.name() == config.browser_cookie.name)
+                    .map(|cookie| cookie.value_trimmed().parse::<BrowserId>())
+                    .collect();
+                let value = HeaderValue::from_bytes(header.as_bytes()).unwrap();
+                let found = read(&HeaderMap::from_iter([(COOKIE, value)]), &config);
+                let ids: Vec<_> = own.iter().flatten().copied().collect();
+                assert_eq!(*found.ids, *ids, "{header}");
+                assert_eq!(found.foreign, own.iter().any(Result::is_err), "{header}");
+            }
+        }
     }
 
     #[test]
@@ -118,6 +196,24 @@ mod tests {
             assert!(header.contains(part), "{part} in {header}");
         }
         assert!(!header.contains("HttpOnly"));
+    }
+
+    #[test]
+    fn few_attributes_are_written_as_all_are() {
+        let id = ID.parse().unwrap();
+        for same_site in [None, Some(SameSite::Strict), Some(SameSite::Lax), Some(SameSite::None)] {
+            for flags in 0..4 {
+                let mut cookie = BrowserCookie::new()
+                    .name("B")
+                    .path("/a b")
+                    .http_only(flags & 1 == 1)
+                    .secure(flags & 2 == 2);
+                if let Some(same_site) = same_site {
+                    cookie = cookie.same_site(same_site);
+                }
+                assert_eq!(write_few(id, &cookie), write_any(id, &cookie));
+            }
+        }
     }
 
     #[test]

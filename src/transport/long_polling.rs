@@ -1,35 +1,56 @@
 //! The `long-polling` transport: JSON by POST.
 
-use std::sync::Arc;
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+};
 
-use http::{Response, request::Parts};
+use bytes::Bytes;
+use http::request::Parts;
 use http_body::Body;
 use tokio::time::timeout;
 
 use super::{
-    AnswerBody,
-    answer::Form,
+    answer::{Form, refuse},
     polling::{self, Processed},
     request::{self, Refusal},
 };
-use crate::server::State;
+use crate::{
+    Transport,
+    server::{Config, State},
+};
 
-/// Serves one request, from its body to the answer. Everything of the request is dropped before a connect is held; the
-/// first part is boxed, so that a held connect does not carry the room that it took.
-pub(super) async fn serve<B>(state: Arc<State>, request: Arc<Parts>, body: B) -> Response<AnswerBody>
+/// Serves one request, from its body to the answer or to where its connect is held.
+pub(super) async fn serve<B>(state: Arc<State>, request: Arc<Parts>, body: B) -> Processed
 where
     B: Body,
 {
-    let processed = Box::pin(read_and_process(&state, request, body)).await;
-    polling::finish(state, processed, Form::Json).await
+    let processed = read_and_process(&state, &request, body).await;
+    processed.unwrap_or_else(|refusal| Processed::Answered(refuse(refusal, Transport::LongPolling, &state.config)))
 }
 
-async fn read_and_process<B>(state: &State, request: Arc<Parts>, body: B) -> Result<Processed, Refusal>
+async fn read_and_process<B>(state: &Arc<State>, request: &Arc<Parts>, body: B) -> Result<Processed, Refusal>
 where
     B: Body,
 {
-    let config = &state.config;
-    let read = timeout(config.body_timeout, request::read(body, config.max_body_bytes));
-    let body = read.await.unwrap_or(Err(Refusal::Slow))?;
-    polling::process(state, request, &request::texts(&body)?, &Form::Json).await
+    let body = read(body, &state.config).await?;
+    polling::process(state, request, &request::texts(&body)?, Form::Json).await
+}
+
+/// Reads a whole body while there is time for it. Most are there at once, and need no timer.
+async fn read<B>(body: B, config: &Config) -> Result<Bytes, Refusal>
+where
+    B: Body,
+{
+    let mut read = pin!(request::read(body, config.max_body_bytes));
+    let at_once = poll_fn(|cx| match read.as_mut().poll(cx) {
+        Poll::Ready(read) => Poll::Ready(Some(read)),
+        Poll::Pending => Poll::Ready(None),
+    });
+    match at_once.await {
+        Some(read) => read,
+        None => timeout(config.body_timeout, read).await.unwrap_or(Err(Refusal::Slow)),
+    }
 }

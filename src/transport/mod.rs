@@ -1,6 +1,7 @@
 //! HTTP bytes in, Bayeux messages out, and back. Knows HTTP; what a message means is decided below.
 
 mod answer;
+mod answering;
 mod body;
 mod callback_polling;
 mod choice;
@@ -19,29 +20,38 @@ pub use body::ResponseBody;
 pub use info::{AnswerInfo, Outcome};
 pub use local::{LocalError, LocalHandshake, LocalSession};
 
+pub(crate) use answering::Answering;
 pub(crate) use body::AnswerBody;
 pub(crate) use choice::choose;
 
 use std::sync::Arc;
 
-use http::{Response, request::Parts};
+use http::Request;
+#[cfg(not(feature = "websocket"))]
+use http::Response;
 use http_body::Body;
 
 use crate::{Transport, server::State};
+use polling::Processed;
 
 /// Serves one request by its transport.
-pub(crate) async fn serve<B>(state: Arc<State>, transport: Transport, request: Parts, body: B) -> Response<AnswerBody>
+pub(crate) fn serve<B>(state: Arc<State>, transport: Transport, request: Request<B>) -> Answering
 where
-    B: Body,
+    B: Body + Send + 'static,
+    B::Data: Send,
 {
+    let (request, body) = request.into_parts();
     match transport {
-        Transport::LongPolling => long_polling::serve(state, Arc::new(request), body).await,
-        Transport::CallbackPolling => callback_polling::serve(state, Arc::new(request)).await,
-        Transport::EventSource => event_source::open(&state, &Arc::new(request)),
+        Transport::LongPolling => Answering::new(long_polling::serve(state, Arc::new(request), body)),
+        Transport::CallbackPolling => Answering::new(callback_polling::serve(state, Arc::new(request))),
+        Transport::EventSource => {
+            let request = Arc::new(request);
+            Answering::new(async move { Processed::Answered(event_source::open(&state, &request)) })
+        }
         #[cfg(feature = "websocket")]
-        Transport::WebSocket => websocket::open(&state, request),
+        Transport::WebSocket => Answering::new(async move { Processed::Answered(websocket::open(&state, request)) }),
         // It is never among those that are served.
         #[cfg(not(feature = "websocket"))]
-        Transport::WebSocket => Response::default(),
+        Transport::WebSocket => Answering::new(async { Processed::Answered(Response::default()) }),
     }
 }

@@ -1,79 +1,106 @@
 //! What the polling transports share: a request with messages, answered at once or, if it is a lone connect, when there
 //! is something to say.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{
+    borrow::Cow,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
 use http::{Response, header::SET_COOKIE, request::Parts};
+use pin_project_lite::pin_project;
 
 use super::{
     AnswerBody,
-    answer::{Answer, Form, refuse},
+    answer::{Answer, Form},
     cookie, outgoing,
     request::{self, Refusal},
 };
 use crate::{
-    dispatch::{Dispatched, Exchange, PendingConnect},
+    dispatch::{ConnectReply, Dispatched, Exchange},
     server::State,
+    session::{Held, Taken},
 };
 
-/// How far a request could be taken without waiting.
+/// How far a request could be taken without waiting for messages.
 pub(super) enum Processed {
     Answered(Response<AnswerBody>),
-    /// A single connect, which may be held.
-    Lone(PendingConnect),
+    Held(Pin<Box<Hold>>),
+}
+
+pin_project! {
+    /// A lone connect that is held, and what it takes to answer it.
+    pub(super) struct Hold {
+        state: Arc<State>,
+        form: Form,
+        reply: ConnectReply,
+        #[pin]
+        held: Held,
+    }
+}
+
+/// Between the end of the wait and the response there is no other wait, so that messages are never out of the queue and
+/// not yet in a response when the request is dropped.
+impl Future for Hold {
+    type Output = Response<AnswerBody>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response<AnswerBody>> {
+        let this = self.project();
+        let taken = ready!(this.held.poll(cx));
+        Poll::Ready(answer_connect(this.state, this.reply, taken, this.form))
+    }
 }
 
 /// Processes the messages of one request.
 pub(super) async fn process(
-    state: &State,
-    request: Arc<Parts>,
+    state: &Arc<State>,
+    request: &Arc<Parts>,
     texts: &[Cow<'_, str>],
-    form: &Form,
+    form: Form,
 ) -> Result<Processed, Refusal> {
     let exchange = Exchange {
         state,
-        request: &request,
+        request,
         cookies: &cookie::read(&request.headers, &state.config),
         pushes: false,
     };
     let mut dispatched = request::process(&exchange, texts).await?;
-    if let Some(connect) = dispatched.lone_connect() {
-        return Ok(Processed::Lone(connect));
+    let Some(connect) = dispatched.lone_connect() else {
+        return Ok(Processed::Answered(answer(state, dispatched, &form)));
+    };
+    if !connect.may_be_held() {
+        let (reply, taken) = connect.answer_now();
+        return Ok(Processed::Answered(answer_connect(state, &reply, taken, &form)));
     }
-    Ok(Processed::Answered(answer(state, dispatched, form)))
+    let (reply, held) = connect.answer();
+    Ok(Processed::Held(Box::pin(Hold {
+        state: Arc::clone(state),
+        form,
+        reply,
+        held,
+    })))
 }
 
-/// Makes the answer, now or after a hold.
-///
-/// Between the end of the wait and the response there is no other wait, so that messages are never out of the queue and
-/// not yet in a response when the request is dropped.
-pub(super) async fn finish(
-    state: Arc<State>,
-    processed: Result<Processed, Refusal>,
-    form: Form,
-) -> Response<AnswerBody> {
-    let (reply, held) = match processed {
-        Ok(Processed::Lone(connect)) => connect.answer(),
-        Ok(Processed::Answered(response)) => return response,
-        Err(refusal) => return refuse(refusal, form.transport(), &state.config),
-    };
-    let mut taken = held.await;
-    let mut answer = Answer::new(Vec::new(), form.transport());
-    let reply = outgoing::connect_reply(&state, &reply, &mut taken);
-    answer.connect(taken, &reply);
-    answer.into_response(&state.config, &form)
+/// Makes the answer to a lone connect.
+fn answer_connect(state: &State, reply: &ConnectReply, mut taken: Taken, form: &Form) -> Response<AnswerBody> {
+    let mut answer = Answer::new(Vec::new(), 1, form.transport());
+    let reply = outgoing::connect_reply(state, reply, &mut taken);
+    answer.connect(taken, reply);
+    answer.into_response(&state.config, form)
 }
 
 /// Answers now: a connect that shares its request is never held, or the others would wait for it.
 fn answer(state: &State, dispatched: Dispatched, form: &Form) -> Response<AnswerBody> {
-    let mut answer = Answer::new(dispatched.replies, form.transport());
+    let mut answer = Answer::new(dispatched.replies, dispatched.connects.len(), form.transport());
     if dispatched.unknown_session {
         answer.unknown_session();
     }
     for connect in dispatched.connects {
         let (reply, mut taken) = connect.answer_now();
         let reply = outgoing::connect_reply(state, &reply, &mut taken);
-        answer.connect(taken, &reply);
+        answer.connect(taken, reply);
     }
     let mut response = answer.into_response(&state.config, form);
     let cookie = dispatched

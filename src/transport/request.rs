@@ -5,11 +5,11 @@ use std::{borrow::Cow, future::poll_fn, pin::pin};
 use bytes::{Buf, Bytes};
 use http::StatusCode;
 use http_body::Body;
-use serde::Deserialize;
+use smallvec::{SmallVec, smallvec};
 
 use crate::{
-    dispatch::{Dispatched, Exchange, dispatch, dispatch_extended},
-    protocol::{Inbound, ParseError, parse_text},
+    dispatch::{Dispatched, Exchange, dispatch, dispatch_connect, dispatch_extended},
+    protocol::{Messages, MutableMessage, ParseError, parse_messages, parse_text},
 };
 
 #[cfg_attr(
@@ -114,16 +114,19 @@ impl Collected {
     }
 }
 
+/// The JSON texts of a body; nearly always one.
+type Texts<'a> = SmallVec<[Cow<'a, str>; 1]>;
+
 /// The JSON texts of a body, told by how it looks and not by its `Content-Type`: clients label it in many ways. What
 /// starts with a bracket is JSON; anything else is a form whose `message` fields hold it.
-pub(super) fn texts(body: &[u8]) -> Result<Vec<Cow<'_, str>>, Refusal> {
+pub(super) fn texts(body: &[u8]) -> Result<Texts<'_>, Refusal> {
     const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     if let Some(b'[' | b'{') = body.trim_ascii_start().first() {
         let text = std::str::from_utf8(body).map_err(|_| Refusal::Malformed)?;
-        return Ok(vec![Cow::Borrowed(text)]);
+        return Ok(smallvec![Cow::Borrowed(text)]);
     }
-    let texts: Vec<_> = form_urlencoded::parse(body)
+    let texts: Texts<'_> = form_urlencoded::parse(body)
         .filter(|(name, _)| name == "message")
         .map(|(_, value)| value)
         .collect();
@@ -139,19 +142,26 @@ pub(super) fn texts(body: &[u8]) -> Result<Vec<Cow<'_, str>>, Refusal> {
 pub(super) async fn process(exchange: &Exchange<'_>, texts: &[Cow<'_, str>]) -> Result<Dispatched, Refusal> {
     let max = exchange.state.config.max_batch;
     if exchange.state.hub.is_extended() {
-        let messages = messages(texts, max)?;
-        // In a box, so that it takes no room in the future of every other request.
+        let messages: Vec<MutableMessage> = messages(texts, max, parse_text)?;
+        // In a box, here and below, so that it takes no room in the future of a connect.
         return Ok(Box::pin(dispatch_extended(exchange, messages)).await);
     }
-    let messages: Vec<Inbound<'_>> = messages(texts, max)?;
-    Ok(dispatch(exchange, &messages).await)
+    let messages: Messages<'_> = messages(texts, max, parse_messages)?;
+    match dispatch_connect(exchange, &messages) {
+        Some(dispatched) => Ok(dispatched),
+        None => Ok(Box::pin(dispatch(exchange, &messages)).await),
+    }
 }
 
 /// The messages in all of the texts.
-fn messages<'a, M: Deserialize<'a>>(texts: &'a [Cow<'_, str>], max: usize) -> Result<Vec<M>, Refusal> {
-    let mut messages = Vec::new();
+fn messages<'a, M: Default>(
+    texts: &'a [Cow<'_, str>],
+    max: usize,
+    parse: impl Fn(&'a str, usize, &mut M) -> Result<(), ParseError>,
+) -> Result<M, Refusal> {
+    let mut messages = M::default();
     for text in texts {
-        parse_text(text, max, &mut messages).map_err(|error| match error {
+        parse(text, max, &mut messages).map_err(|error| match error {
             ParseError::Malformed => Refusal::Malformed,
             ParseError::TooMany => Refusal::BatchTooLarge,
         })?;
@@ -173,7 +183,7 @@ mod tests {
     #[test]
     fn form_fields_named_message_hold_json() {
         let body = b"x=1&message=%5B%7B%22a%22%3A%22%C3%A4+b%22%7D%5D&message={}";
-        assert_eq!(texts(body).unwrap(), ["[{\"a\":\"\u{e4} b\"}]", "{}"]);
+        assert_eq!(*texts(body).unwrap(), ["[{\"a\":\"\u{e4} b\"}]", "{}"]);
     }
 
     #[test]

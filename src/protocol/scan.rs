@@ -1,0 +1,280 @@
+//! The short way from text to messages, for what clients send all day.
+//!
+//! One pass finds the fields and proves that their values are JSON, shallow and with numbers that every parser can take:
+//! what [`parse_text`](super::parse) needs several for. It never says that a text is wrong. Whatever it does not know
+//! (escaped names, `\u` escapes, exponents, deep nesting, and all that is malformed) it leaves to that one to judge.
+
+use super::{Json, json::plain_length, message::Inbound};
+
+/// How deep a value may nest here; what is published is seldom deeper.
+const MAX_DEPTH: usize = 16;
+
+/// The longest number that is certainly within the range of a double.
+const MAX_DIGITS: usize = 300;
+
+/// Calls `push` for each of the messages of one JSON text, an array or a single object, `max` of them at most; `None` if
+/// there are more or they are not as plain as that, and maybe after some of them.
+pub(super) fn scan_messages<'a>(text: &'a str, max: usize, mut push: impl FnMut(Inbound<'a>)) -> Option<()> {
+    let mut scanner = Scanner::new(text);
+    let mut room = max;
+    let mut message = |scanner: &mut Scanner<'a>| {
+        room = room.checked_sub(1)?;
+        let mut message = Inbound::default();
+        scanner.fields(|name, value| {
+            if let Some(field) = message.field(name) {
+                *field = Some(value);
+            }
+        })?;
+        push(message);
+        Some(())
+    };
+    if scanner.takes(b'[') {
+        message(&mut scanner)?;
+        while scanner.takes(b',') {
+            message(&mut scanner)?;
+        }
+        scanner.expects(b']')?;
+    } else {
+        message(&mut scanner)?;
+    }
+    scanner.is_at_end().then_some(())
+}
+
+/// Calls `field` for each field of the object that `json` is; `None` if it is not plain, and maybe after some fields.
+pub(super) fn scan_fields<'a>(json: Json<'a>, field: impl FnMut(&'a str, Json<'a>)) -> Option<()> {
+    Scanner::new(json.get()).fields(field)
+}
+
+/// Each method takes something from the text, or gives up with `None`.
+struct Scanner<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Scanner<'a> {
+    const fn new(text: &'a str) -> Self {
+        Self { text, at: 0 }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn skip_space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    fn is_at_end(&mut self) -> bool {
+        self.skip_space();
+        self.at == self.text.len()
+    }
+
+    /// Takes a byte, and space before it, if it comes next.
+    fn takes(&mut self, byte: u8) -> bool {
+        self.skip_space();
+        let comes = self.peek() == Some(byte);
+        self.at += usize::from(comes);
+        comes
+    }
+
+    fn expects(&mut self, byte: u8) -> Option<()> {
+        self.takes(byte).then_some(())
+    }
+
+    fn fields(&mut self, mut field: impl FnMut(&'a str, Json<'a>)) -> Option<()> {
+        self.expects(b'{')?;
+        loop {
+            let name = self.name()?;
+            self.expects(b':')?;
+            self.skip_space();
+            let start = self.at;
+            self.value(MAX_DEPTH)?;
+            field(name, Json::new(self.text.get(start..self.at)?));
+            if !self.takes(b',') {
+                return self.expects(b'}');
+            }
+        }
+    }
+
+    /// The name of a field that is written without escapes.
+    fn name(&mut self) -> Option<&'a str> {
+        self.expects(b'"')?;
+        let rest = self.text.get(self.at..)?;
+        let name = rest.get(..plain_length(rest.as_bytes()))?;
+        self.at += name.len();
+        self.expects_now(b'"')?;
+        Some(name)
+    }
+
+    fn expects_now(&mut self, byte: u8) -> Option<()> {
+        self.at += 1;
+        (self.text.as_bytes().get(self.at - 1) == Some(&byte)).then_some(())
+    }
+
+    fn value(&mut self, depth: usize) -> Option<()> {
+        match self.peek()? {
+            b'"' => self.string(),
+            b'-' | b'0'..=b'9' => self.number(),
+            b'{' => self.nested(b'}', depth, |scanner, depth| {
+                scanner.string()?;
+                scanner.expects(b':')?;
+                scanner.skip_space();
+                scanner.value(depth)
+            }),
+            b'[' => self.nested(b']', depth, Self::value),
+            _ => self.word(),
+        }
+    }
+
+    /// An array or an object, from its opening bracket to the closing one.
+    fn nested(&mut self, close: u8, depth: usize, element: impl Fn(&mut Self, usize) -> Option<()>) -> Option<()> {
+        let depth = depth.checked_sub(1)?;
+        self.at += 1;
+        if self.takes(close) {
+            return Some(());
+        }
+        loop {
+            self.skip_space();
+            element(self, depth)?;
+            if !self.takes(b',') {
+                return self.expects(close);
+            }
+        }
+    }
+
+    fn string(&mut self) -> Option<()> {
+        self.expects_now(b'"')?;
+        loop {
+            let rest = self.text.as_bytes().get(self.at..)?;
+            let plain = plain_length(rest);
+            match rest.get(plain..)? {
+                [b'"', ..] => {
+                    self.at += plain + 1;
+                    return Some(());
+                }
+                [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => self.at += plain + 2,
+                _ => return None,
+            }
+        }
+    }
+
+    fn number(&mut self) -> Option<()> {
+        let start = self.at;
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        match self.peek()? {
+            b'0' => self.at += 1,
+            _ => self.digits()?,
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        let has_exponent = matches!(self.peek(), Some(b'e' | b'E'));
+        (!has_exponent && self.at - start <= MAX_DIGITS).then_some(())
+    }
+
+    /// At least one.
+    fn digits(&mut self) -> Option<()> {
+        let start = self.at;
+        while let Some(b'0'..=b'9') = self.peek() {
+            self.at += 1;
+        }
+        (self.at > start).then_some(())
+    }
+
+    fn word(&mut self) -> Option<()> {
+        let rest = self.text.as_bytes().get(self.at..)?;
+        let mut words = [&b"null"[..], b"true", b"false"].into_iter();
+        self.at += words.find(|word| rest.starts_with(word))?.len();
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::parse::parse_text;
+
+    fn scanned(text: &str) -> Option<Vec<Inbound<'_>>> {
+        let mut messages = Vec::new();
+        scan_messages(text, 3, |message| messages.push(message)).map(|()| messages)
+    }
+
+    fn parsed(text: &str) -> Option<Vec<Inbound<'_>>> {
+        let mut messages = Vec::new();
+        parse_text(text, 3, &mut messages).ok().map(|()| messages)
+    }
+
+    /// What clients send, and what looks like it.
+    const TEXTS: [&str; 18] = [
+        r#"[{"channel":"/meta/connect","clientId":"0a1b","id":"3","connectionType":"long-polling"}]"#,
+        r#"{"channel":"/a","data":{"x":[1,-2.50,true,false,null,"ä\n\"\\\/"],"y":{}},"id":7}"#,
+        r#" [ { "channel" : "/a" , "ext" : { } , "other" : [ ] } , {"id":0} ] "#,
+        r#"[{"channel":"/meta/subscribe","subscription":["/a","/b/*"],"advice":{"timeout":0}}]"#,
+        r#"[{"channel":"/a","channel":"/b","successful":true}]"#,
+        r#"{"id":-0,"data":-0.0}"#,
+        r#"{"id":01}"#,
+        r#"{"id":1.}"#,
+        r#"{"id":.5}"#,
+        r#"{"id":-}"#,
+        r#"{"id":1e400,"data":1E5}"#,
+        r#"{"data":"\ud800","\u0063hannel":"/a"}"#,
+        r#"{"data":"\x","id":tru}"#,
+        r#"{"data":[1,],"id":{"a"}}"#,
+        r#"[{"a":[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]}]"#,
+        "{\"data\":\"a\tb\"}",
+        "{\"data\":\"a\u{0}bcdefghijkl\",\"\u{7f}\":\"\u{2028}\u{1f600}\"}",
+        "[{},{},{},{}]",
+    ];
+
+    #[test]
+    fn what_clients_send_is_read_in_one_pass() {
+        for text in &TEXTS[..6] {
+            assert!(scanned(text).is_some(), "{text}");
+        }
+    }
+
+    #[test]
+    fn one_pass_reads_what_the_parser_reads() {
+        // Cut anywhere, and with any byte in any place: much of it is malformed, and some is something else.
+        for text in TEXTS {
+            for (at, _) in text.char_indices() {
+                for put in ["", " ", "\"", "\\", "{", "]", "}", ",", ":", "0", "-", "e", "\n", "ä"] {
+                    for cut in [0, 1, 2] {
+                        let Some(rest) = text.get(at + cut..) else { continue };
+                        check(&format!("{}{put}{rest}", &text[..at]));
+                    }
+                    check(&format!("{}{put}", &text[..at]));
+                }
+            }
+        }
+    }
+
+    fn check(text: &str) {
+        if let Some(scanned) = scanned(text) {
+            let parsed = parsed(text);
+            assert_eq!(format!("{parsed:?}"), format!("{:?}", Some(scanned)), "{text}");
+        }
+    }
+
+    #[test]
+    fn long_numbers_and_deep_values_are_left_to_the_parser() {
+        for data in [&"9".repeat(301), &format!("{}{}", "[".repeat(17), "]".repeat(17))] {
+            assert!(scanned(&format!(r#"{{"data":{data}}}"#)).is_none(), "{data}");
+        }
+        for data in [&"9".repeat(300), &format!("{}{}", "[".repeat(16), "]".repeat(16))] {
+            assert!(scanned(&format!(r#"{{"data":{data}}}"#)).is_some(), "{data}");
+        }
+    }
+
+    #[test]
+    fn a_limit_that_is_reached_is_left_to_the_parser() {
+        let message = r#"{"id":1}"#;
+        assert_eq!(scanned(&format!("[{message},{message},{message}]")).unwrap().len(), 3);
+        assert!(scanned(&format!("[{message},{message},{message},{message}]")).is_none());
+    }
+}
