@@ -5,12 +5,13 @@ use std::{borrow::Cow, time::Duration};
 use http::Version;
 use serde_json::{Value, value::RawValue};
 
-use super::{CONNECT, Dispatched, Exchange, STORM_PAUSE, ack_ext, extended, unknown_session_advice};
+use super::{CONNECT, Dispatched, Exchange, STORM_PAUSE, ack_ext, extended, limits::storm_pause, unknown_session_advice};
 use crate::{
     Reason,
     protocol::{Advice, BrowserId, ClientId, Denied, Inbound, MutableMessage, Reconnect, Reply, Transport},
     server::State,
     session::{BrowserSlot, Connect, Held, Role, Taken},
+    trouble::Trouble,
 };
 
 /// A connect that was accepted and is yet to be answered. Owns what its reply needs, so that the request can be
@@ -21,6 +22,8 @@ pub(crate) struct PendingConnect {
     reply: ConnectReply,
     /// For how long it may be held; `None` if it is to be answered at once.
     hold: Option<Duration>,
+    /// Whether it is held only because there were too many of its session that were not.
+    is_paced: bool,
 }
 
 /// The reply to a connect, but for how it ends.
@@ -46,10 +49,18 @@ enum Place {
     Taken { _slot: Box<BrowserSlot> },
     /// It has none left: the client is to poll.
     Crowded,
+    /// The server holds as many as it may.
+    Full,
+}
+
+impl Place {
+    const fn is_missing(&self) -> bool {
+        matches!(self, Self::Crowded | Self::Full)
+    }
 }
 
 /// Accepts a connect; an older one of the same session is answered at once.
-pub(super) fn connect<'m>(
+pub(super) async fn connect<'m>(
     exchange: &Exchange<'_>,
     message: &Inbound<'m>,
     id: Option<&'m RawValue>,
@@ -72,13 +83,26 @@ pub(super) fn connect<'m>(
     let role = role(exchange, message);
     let is_elsewhere = role == Role::Elsewhere && !session.acknowledges();
     let interval = interval.or(is_elsewhere.then_some(times.timeout));
+    let is_early = session.is_early(&times);
+    exchange.space_overlapping(&session).await;
     let connect = Connect::begin(session, interval, acknowledged, role);
     let may_be_held = !hold.is_zero() && !connect.is_first() && !is_elsewhere;
-    let place = match browser {
-        Some(browser) if may_be_held => place_for(exchange, browser, connect.replaces_another()),
-        _ => Place::Free,
+    let place = if may_be_held {
+        place_for(exchange, browser, connect.replaces_another())
+    } else {
+        Place::Free
     };
-    let hold = (may_be_held && !matches!(place, Place::Crowded)).then_some(hold);
+    let hold = (may_be_held && !place.is_missing()).then_some(hold);
+    if connect.is_first() {
+        exchange.note_first_connect(connect.session());
+    } else if is_early {
+        exchange.state.hub.note(Trouble::ConnectsTooClose);
+    }
+    let pace = if hold.is_some() || connect.is_first() {
+        None
+    } else {
+        connect.session().connect_pause().inspect(|_| exchange.note_paced())
+    };
     let reply = ConnectReply {
         id: id.map(ToOwned::to_owned),
         client_id,
@@ -87,7 +111,12 @@ pub(super) fn connect<'m>(
         place,
         incoming: None,
     };
-    Ok(PendingConnect { connect, reply, hold })
+    Ok(PendingConnect {
+        connect,
+        reply,
+        hold: hold.or(pace),
+        is_paced: pace.is_some(),
+    })
 }
 
 fn role(exchange: &Exchange<'_>, message: &Inbound<'_>) -> Role {
@@ -104,7 +133,13 @@ fn role(exchange: &Exchange<'_>, message: &Inbound<'_>) -> Role {
 }
 
 /// Only browsers that show themselves by their cookie are counted, and only where connections are short.
-fn place_for(exchange: &Exchange<'_>, browser: BrowserId, replaces: bool) -> Place {
+fn place_for(exchange: &Exchange<'_>, browser: Option<BrowserId>, replaces: bool) -> Place {
+    let counters = &exchange.state.hub.counters;
+    if !replaces && exchange.holds_enough() {
+        counters.limited(Reason::HeldFull);
+        return Place::Full;
+    }
+    let Some(browser) = browser else { return Place::Free };
     let is_counted = exchange.state.config.max_held_per_browser < usize::MAX
         && !exchange.pushes
         && exchange.request.version < Version::HTTP_2
@@ -112,8 +147,12 @@ fn place_for(exchange: &Exchange<'_>, browser: BrowserId, replaces: bool) -> Pla
     if !is_counted {
         return Place::Free;
     }
-    BrowserSlot::take(&exchange.state.hub, browser, replaces)
-        .map_or(Place::Crowded, |slot| Place::Taken { _slot: Box::new(slot) })
+    let slot = BrowserSlot::take(&exchange.state.hub, browser, replaces);
+    let Some(slot) = slot else {
+        counters.limited(Reason::BrowserHeldFull);
+        return Place::Crowded;
+    };
+    Place::Taken { _slot: Box::new(slot) }
 }
 
 impl PendingConnect {
@@ -121,6 +160,11 @@ impl PendingConnect {
     pub(super) fn remember(mut self, message: MutableMessage) -> Self {
         self.reply.incoming = Some(Box::new(message));
         self
+    }
+
+    /// How long its answer is to wait even where it can't be held.
+    pub(super) fn pace(&self) -> Option<Duration> {
+        self.hold.filter(|_| self.is_paced)
     }
 
     /// The session that it belongs to.
@@ -183,7 +227,11 @@ impl ConnectReply {
                 advice: advice(Reconnect::Retry, interval.saturating_add(state.jitter())),
                 ..reply
             },
-            Reason::NotHeld if matches!(self.place, Place::Crowded) => {
+            Reason::NotHeld | Reason::Timeout if matches!(self.place, Place::Full) => Reply {
+                advice: advice(Reconnect::Retry, interval.max(storm_pause())),
+                ..reply
+            },
+            Reason::NotHeld | Reason::Timeout if matches!(self.place, Place::Crowded) => {
                 let advice = Advice::new(Reconnect::Retry, interval.max(STORM_PAUSE), times.timeout);
                 Reply {
                     advice: Some(advice.for_multiple_clients()),
@@ -191,7 +239,7 @@ impl ConnectReply {
                 }
             }
             // As Faye does: the next one is due after as long as this one would have been held.
-            Reason::NotHeld if self.is_elsewhere => Reply {
+            Reason::NotHeld | Reason::Timeout if self.is_elsewhere => Reply {
                 advice: Some(Advice::new(Reconnect::Retry, config.timeout, Duration::ZERO)),
                 ..reply
             },

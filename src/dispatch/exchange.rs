@@ -10,10 +10,12 @@ use http::request::Parts;
 
 use super::{CONNECT, STORM_PAUSE, SUBSCRIBE, UNSUBSCRIBE};
 use crate::{
+    Reason,
     policy::{Operation, PolicyRequest, Verdict},
     protocol::{Advice, BayeuxError, BrowserId, ClientId, Denied, Ext, Inbound, Reconnect, Reply, Told},
     server::{BrowserBinding, State},
     session::{ServerSession, Session},
+    trouble::Trouble,
 };
 
 /// What the messages of one request share.
@@ -110,14 +112,20 @@ impl Exchange<'_> {
             return Ok(session);
         }
         self.state.hub.counters.rate_limited.fetch_add(1, Relaxed);
+        self.state.hub.counters.limited(Reason::MessageRate);
         Err(BayeuxError::RateLimited.into())
     }
 
     /// As [`session`](Self::session), or one that has ended and has a farewell to be fetched.
     pub(super) fn find<'m>(&self, message: &Inbound<'m>) -> Result<Arc<Session>, Denied<'m>> {
         let id = message.client_id().and_then(|id| id.parse().ok());
-        let found = id.and_then(|id| self.state.session_or_farewell(&id));
-        let session = found.ok_or_else(|| unknown(message))?;
+        let found = id.as_ref().and_then(|id| self.state.session_or_farewell(id));
+        let Some(session) = found else {
+            if id.is_some() {
+                self.note_unknown();
+            }
+            return Err(unknown(message));
+        };
         if !self.cookie_permits(&session) {
             return Err(self.wrong_cookie(message));
         }
@@ -127,6 +135,7 @@ impl Exchange<'_> {
 
     /// The same error, but a client whose cookies are the trouble would handshake for ever: it is told to take its time.
     fn wrong_cookie<'m>(&self, message: &Inbound<'m>) -> Denied<'m> {
+        self.state.hub.note(Trouble::CookiesLost);
         let advice = Advice::new(Reconnect::Handshake, STORM_PAUSE, self.state.config.timeout);
         let is_connect = message.channel().is_ok_and(|channel| channel == CONNECT);
         Denied {

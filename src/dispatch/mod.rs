@@ -5,6 +5,7 @@ mod disconnect;
 mod exchange;
 mod extended;
 mod handshake;
+mod limits;
 mod publish;
 mod subscribe;
 mod unsubscribe;
@@ -56,12 +57,16 @@ pub(crate) struct Dispatched {
     pub(crate) named_session: Option<Arc<Session>>,
     /// How many messages there were.
     pub(crate) messages: usize,
+    /// How long the answer is to wait, if there are too many of its kind.
+    pause: Option<Duration>,
 }
 
 enum Outcome<'m> {
     Reply(Reply<'m>),
     /// The reply to a connect whose session is not known.
     UnknownSession(Reply<'m>),
+    /// The reply to what clients try again in vain: a faulty connect, or anything else of a session that is not known.
+    Refused(Reply<'m>),
     Connect(PendingConnect),
 }
 
@@ -73,23 +78,34 @@ enum Outcome<'m> {
 pub(crate) async fn dispatch(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) -> Dispatched {
     let mut dispatched = Dispatched::begin(exchange, messages.first(), messages.len());
     if let Some(message) = messages.iter().find(|message| is_handshake(message)) {
-        let (reply, made) = handshake::handshake(exchange, message).await;
+        let (mut reply, made) = handshake::handshake(exchange, message).await;
+        if made.is_none() {
+            dispatched.refuse(exchange, &mut reply);
+        }
         dispatched.push(&reply);
         dispatched.note_made(made);
+        dispatched.pace().await;
         return dispatched;
     }
-    let _batch = exchange.batch(messages.first(), messages.len());
+    let batch = exchange.batch(messages.first(), messages.len());
     for message in messages {
         match exchange.process(message).await {
             Outcome::Reply(reply) => dispatched.push(&reply),
-            Outcome::UnknownSession(reply) => {
+            Outcome::UnknownSession(mut reply) => {
                 dispatched.note_unknown_session(exchange);
+                dispatched.refuse(exchange, &mut reply);
+                dispatched.push(&reply);
+            }
+            Outcome::Refused(mut reply) => {
+                dispatched.refuse(exchange, &mut reply);
                 dispatched.push(&reply);
             }
             Outcome::Connect(connect) => dispatched.connects.push(connect),
         }
         consume_budget().await;
     }
+    drop(batch);
+    dispatched.pace().await;
     dispatched
 }
 
@@ -168,10 +184,17 @@ impl Exchange<'_> {
         };
         match self.route(message, &channel).await {
             Ok(outcome) => outcome,
-            Err(denied) if channel == CONNECT && denied.error == BayeuxError::SessionUnknown => {
-                Outcome::UnknownSession(self.fail(message, Some(channel), denied))
+            Err(denied) => {
+                self.count_denied(&denied);
+                let is_connect = channel == CONNECT;
+                let is_unknown = denied.error == BayeuxError::SessionUnknown;
+                let reply = self.fail(message, Some(channel), denied);
+                match (is_connect, is_unknown) {
+                    (true, true) => Outcome::UnknownSession(reply),
+                    (false, false) => Outcome::Reply(reply),
+                    _ => Outcome::Refused(reply),
+                }
             }
-            Err(denied) => Outcome::Reply(self.fail(message, Some(channel), denied)),
         }
     }
 
@@ -181,7 +204,10 @@ impl Exchange<'_> {
         let id = message.id()?;
         let name = normalise(channel).map_err(|_| Denied::on_channel(BayeuxError::ChannelInvalid, channel.clone()))?;
         if channel == CONNECT {
-            return connect::connect(self, message, id).map(Outcome::Connect);
+            return connect::connect(self, message, id).await.map(Outcome::Connect);
+        }
+        if !self.may_use(name) {
+            return Err(Denied::on_channel(BayeuxError::ChannelInvalid, channel.clone()));
         }
         if !channel.starts_with("/meta/") {
             publish::publish(self, message, channel, name).await?;

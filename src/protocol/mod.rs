@@ -32,7 +32,7 @@ pub(crate) use client_id::BrowserId;
 pub(crate) use error::{Denied, Told};
 pub(crate) use frame::{FAREWELL, Frame};
 pub(crate) use message::Inbound;
-pub(crate) use parse::{ParseError, parse_text};
+pub(crate) use parse::{MAX_DEPTH, ParseError, ParseLimits, parse_text};
 pub(crate) use reply::{Ext, Reply};
 pub(crate) use surrogates::replace_lone_surrogates;
 

@@ -112,7 +112,6 @@ impl Connect {
     }
 
     /// The session that it belongs to.
-    #[cfg(feature = "websocket")]
     pub(crate) const fn session(&self) -> &Arc<Session> {
         &self.session
     }
@@ -211,8 +210,9 @@ impl Drop for Connect {
         if self.done {
             return;
         }
-        self.end_hold();
-        self.session.hub.counters.connects_ended.add(Reason::ClientGone, 1);
+        let held = self.end_hold();
+        let hub = &self.session.hub;
+        hub.counters.connects_ended.add(Reason::ClientGone, 1);
         let mut state = self.session.state();
         if self.is_newest(&state) {
             self.arm_expiry(&state, &self.session.times_in(&state));
@@ -220,6 +220,7 @@ impl Drop for Connect {
             let waker = if self.polls { state.waker.take() } else { None };
             drop(state);
             drop(waker);
+            hub.watch.note_cut(held, hub.now());
         }
     }
 }

@@ -1,11 +1,15 @@
-//! How many messages a session may send.
+//! How many messages may come in a time.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
 
 const NANOS: u64 = 1_000_000_000;
 
-/// A limit of the messages that a session may send, for
-/// [`message_rate`](crate::BayeuxBuilder::message_rate).
+/// How many messages of a kind may come in a time: those of a session for
+/// [`message_rate`](crate::BayeuxBuilder::message_rate), handshakes of an address for
+/// [`handshake_rate`](crate::BayeuxBuilder::handshake_rate), and more.
 ///
 /// ```
 /// use tower_bayeux::{BayeuxServer, MessageRate};
@@ -36,6 +40,11 @@ impl MessageRate {
         self
     }
 
+    /// Whether it limits anything.
+    pub(crate) const fn is_limit(self) -> bool {
+        self.period() > 0
+    }
+
     /// Nanoseconds until one more message may be sent.
     const fn period(self) -> u64 {
         NANOS / self.per_second as u64
@@ -43,19 +52,54 @@ impl MessageRate {
 }
 
 /// A bucket of tokens as one number: the moment, in nanoseconds, at which it will be full again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct FullAt(u64);
+
+impl FullAt {
+    /// Takes a token, if there is one left at `now`.
+    pub(super) fn take(&mut self, rate: MessageRate, now: u64) -> bool {
+        let taken = self.taken(rate, now);
+        if let Ok(taken) = taken {
+            *self = taken;
+        }
+        taken.is_ok()
+    }
+
+    /// Without one token more; if there is none, the nanoseconds until there will be.
+    fn taken(self, rate: MessageRate, now: u64) -> Result<Self, u64> {
+        let period = rate.period();
+        let capacity = period.saturating_mul(u64::from(rate.burst));
+        let full_at = self.0.max(now).saturating_add(period);
+        match (full_at - now).checked_sub(capacity) {
+            None | Some(0) => Ok(Self(full_at)),
+            Some(missing) => Err(missing),
+        }
+    }
+
+    pub(super) const fn is_full(self, now: u64) -> bool {
+        self.0 <= now
+    }
+}
+
+/// A bucket that several may take from.
 #[derive(Debug, Default)]
 pub(super) struct Bucket(AtomicU64);
 
 impl Bucket {
     /// Takes a token, if there is one left at `now`.
     pub(super) fn take(&self, rate: MessageRate, now: u64) -> bool {
-        let period = rate.period();
-        let capacity = period.saturating_mul(u64::from(rate.burst));
+        self.take_or_wait(rate, now).is_ok()
+    }
+
+    /// Takes a token; if there is none left at `now`, says after how long there will be one.
+    pub(super) fn take_or_wait(&self, rate: MessageRate, now: u64) -> Result<(), Duration> {
+        let mut missing = 0;
         let taken = self.0.fetch_update(Relaxed, Relaxed, |full_at| {
-            let full_at = full_at.max(now).saturating_add(period);
-            (full_at - now <= capacity).then_some(full_at)
+            let taken = FullAt(full_at).taken(rate, now);
+            missing = taken.err().unwrap_or_default();
+            taken.ok().map(|FullAt(full_at)| full_at)
         });
-        taken.is_ok()
+        taken.map(drop).map_err(|_| Duration::from_nanos(missing))
     }
 }
 
@@ -73,6 +117,16 @@ mod tests {
         assert_eq!(taken(NANOS / 2), 1);
         assert_eq!(taken(2 * NANOS), 3);
         assert_eq!(taken(60 * NANOS), 3);
+    }
+
+    #[test]
+    fn an_empty_bucket_says_when_it_will_have_a_token() {
+        let bucket = Bucket::default();
+        let rate = MessageRate::per_second(2).burst(1);
+        assert_eq!(bucket.take_or_wait(rate, 0), Ok(()));
+        assert_eq!(bucket.take_or_wait(rate, 0), Err(Duration::from_millis(500)));
+        assert_eq!(bucket.take_or_wait(rate, NANOS / 4), Err(Duration::from_millis(250)));
+        assert_eq!(bucket.take_or_wait(rate, NANOS / 2), Ok(()));
     }
 
     #[test]

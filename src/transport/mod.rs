@@ -34,6 +34,11 @@ pub(crate) async fn serve<B>(state: Arc<State>, transport: Transport, request: P
 where
     B: Body,
 {
+    if let Some(origins) = &state.config.origins
+        && !origins.permit(&request)
+    {
+        return answer::refuse(request::Refusal::Origin, transport, &state);
+    }
     match transport {
         Transport::LongPolling => long_polling::serve(state, Arc::new(request), body).await,
         Transport::CallbackPolling => callback_polling::serve(state, Arc::new(request)).await,

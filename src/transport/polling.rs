@@ -55,7 +55,7 @@ pub(super) async fn finish(
     let (reply, held) = match processed {
         Ok(Processed::Lone(connect)) => connect.answer(),
         Ok(Processed::Answered(response)) => return response,
-        Err(refusal) => return refuse(refusal, form.transport(), &state.config),
+        Err(refusal) => return refuse(refusal, form.transport(), &state),
     };
     let mut taken = held.await;
     let mut answer = Answer::new(Vec::new(), form.transport());
