@@ -147,5 +147,5 @@ pub use server::{
 };
 pub use service::{BayeuxService, EmptyBody, EndpointPaths, NotFound, Paths, ResponseFuture};
 pub use session::{DeliverError, MessageRate, OverflowPolicy, ReasonCounts, ServerSession, Stats};
-pub use trouble::{Health, Trouble, TroubleCounts};
 pub use transport::{AnswerInfo, LocalError, LocalHandshake, LocalSession, Outcome, ResponseBody};
+pub use trouble::{Health, Trouble, TroubleCounts};

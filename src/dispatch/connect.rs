@@ -5,7 +5,9 @@ use std::{borrow::Cow, time::Duration};
 use http::Version;
 use serde_json::{Value, value::RawValue};
 
-use super::{CONNECT, Dispatched, Exchange, STORM_PAUSE, ack_ext, extended, limits::storm_pause, unknown_session_advice};
+use super::{
+    CONNECT, Dispatched, Exchange, STORM_PAUSE, ack_ext, extended, limits::storm_pause, unknown_session_advice,
+};
 use crate::{
     Reason,
     protocol::{Advice, BrowserId, ClientId, Denied, Inbound, MutableMessage, Reconnect, Reply, Transport},
@@ -162,9 +164,16 @@ impl PendingConnect {
         self
     }
 
-    /// How long its answer is to wait even where it can't be held.
-    pub(super) fn pace(&self) -> Option<Duration> {
-        self.hold.filter(|_| self.is_paced)
+    /// How long its answer is to wait where it can't be held because it shares its request.
+    pub(super) fn pace(&self, exchange: &Exchange<'_>) -> Option<Duration> {
+        if self.is_paced {
+            return self.hold;
+        }
+        self.hold?;
+        self.connect
+            .session()
+            .connect_pause()
+            .inspect(|_| exchange.note_paced())
     }
 
     /// The session that it belongs to.

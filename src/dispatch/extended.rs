@@ -27,7 +27,7 @@ pub(crate) async fn dispatch_extended(exchange: &Exchange<'_>, mut messages: Vec
         consume_budget().await;
     }
     drop(batch);
-    dispatched.pace().await;
+    dispatched.pace(exchange).await;
     dispatched
 }
 

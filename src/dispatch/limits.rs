@@ -84,7 +84,10 @@ impl Exchange<'_> {
         let hub = &self.state.hub;
         let now = hub.now();
         let config = &self.state.config;
-        let return_time = config.timeout.saturating_add(config.interval).saturating_add(config.max_interval);
+        let return_time = config
+            .timeout
+            .saturating_add(config.interval)
+            .saturating_add(config.max_interval);
         if u128::from(now) >= return_time.as_millis() {
             hub.watch.note(Trouble::UnknownSessions, now);
             hub.watch.warn(now);
@@ -135,16 +138,20 @@ impl Dispatched {
         }
         exchange.state.hub.counters.limited(Reason::RefusalRate);
         self.pause = Some(REFUSAL_DELAY);
-        if let Some(advice) = reply.advice.as_mut().filter(|advice| advice.reconnect != Reconnect::None) {
+        if let Some(advice) = reply
+            .advice
+            .as_mut()
+            .filter(|advice| advice.reconnect != Reconnect::None)
+        {
             let pause = u64::try_from(storm_pause().as_millis()).unwrap_or(u64::MAX);
             advice.interval = advice.interval.max(pause);
         }
     }
 
     /// Waits, if the answer is not to come at once.
-    pub(super) async fn pace(&mut self) {
+    pub(super) async fn pace(&mut self, exchange: &Exchange<'_>) {
         let connects = if self.messages > 1 { &*self.connects } else { &[] };
-        let paced = connects.iter().filter_map(super::PendingConnect::pace).max();
+        let paced = connects.iter().filter_map(|connect| connect.pace(exchange)).max();
         if let Some(pause) = self.pause.take().max(paced) {
             Box::pin(sleep(pause)).await;
         }

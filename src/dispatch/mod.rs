@@ -84,7 +84,7 @@ pub(crate) async fn dispatch(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) 
         }
         dispatched.push(&reply);
         dispatched.note_made(made);
-        dispatched.pace().await;
+        dispatched.pace(exchange).await;
         return dispatched;
     }
     let batch = exchange.batch(messages.first(), messages.len());
@@ -105,7 +105,7 @@ pub(crate) async fn dispatch(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) 
         consume_budget().await;
     }
     drop(batch);
-    dispatched.pace().await;
+    dispatched.pace(exchange).await;
     dispatched
 }
 

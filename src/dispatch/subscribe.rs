@@ -26,7 +26,10 @@ pub(super) async fn subscribe<'m>(
     }
     let mut channels = subscriptions.channels;
     if let Some(channel) = channels.iter().find(|channel| !exchange.may_use(channel.as_str())) {
-        return Err(Denied::on_channel(BayeuxError::SubscriptionInvalid, channel.to_string()));
+        return Err(Denied::on_channel(
+            BayeuxError::SubscriptionInvalid,
+            channel.to_string(),
+        ));
     }
     channels.retain(ChannelName::is_broadcast);
     if let Err(limit) = exchange.has_room(session, &channels) {

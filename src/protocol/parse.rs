@@ -22,7 +22,6 @@ pub(crate) struct ParseLimits {
     pub(crate) depth: usize,
 }
 
-
 /// Why a text is no Bayeux request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum ParseError {

@@ -20,7 +20,8 @@ use crate::{
     policy::Rules,
     protocol::{ChannelName, ClientId, Frame, MutableMessage},
     session::{
-        AdmissionLimits, Admitted, Delivery, Host, Hub, Origin, QueueLimits, ServerSession, Session, SessionTable, SubscriptionMap, Sweeper, Times,
+        AdmissionLimits, Admitted, Delivery, Host, Hub, Origin, QueueLimits, ServerSession, Session, SessionTable,
+        SubscriptionMap, Sweeper, Times,
     },
 };
 

@@ -51,6 +51,9 @@ impl MessageRate {
     }
 }
 
+/// The longest that one waits for a token, in nanoseconds; who would wait longer goes without.
+const LONGEST_WAIT: u64 = NANOS;
+
 /// A bucket of tokens as one number: the moment, in nanoseconds, at which it will be full again.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct FullAt(u64);
@@ -58,22 +61,19 @@ pub(super) struct FullAt(u64);
 impl FullAt {
     /// Takes a token, if there is one left at `now`.
     pub(super) fn take(&mut self, rate: MessageRate, now: u64) -> bool {
-        let taken = self.taken(rate, now);
-        if let Ok(taken) = taken {
+        let (taken, missing) = self.without_one(rate, now);
+        if missing == 0 {
             *self = taken;
         }
-        taken.is_ok()
+        missing == 0
     }
 
-    /// Without one token more; if there is none, the nanoseconds until there will be.
-    fn taken(self, rate: MessageRate, now: u64) -> Result<Self, u64> {
+    /// With one token less, and the nanoseconds until that one is there.
+    fn without_one(self, rate: MessageRate, now: u64) -> (Self, u64) {
         let period = rate.period();
         let capacity = period.saturating_mul(u64::from(rate.burst));
         let full_at = self.0.max(now).saturating_add(period);
-        match (full_at - now).checked_sub(capacity) {
-            None | Some(0) => Ok(Self(full_at)),
-            Some(missing) => Err(missing),
-        }
+        (Self(full_at), (full_at - now).saturating_sub(capacity))
     }
 
     pub(super) const fn is_full(self, now: u64) -> bool {
@@ -88,18 +88,22 @@ pub(super) struct Bucket(AtomicU64);
 impl Bucket {
     /// Takes a token, if there is one left at `now`.
     pub(super) fn take(&self, rate: MessageRate, now: u64) -> bool {
-        self.take_or_wait(rate, now).is_ok()
+        let taken = self.0.fetch_update(Relaxed, Relaxed, |full_at| {
+            let (taken, missing) = FullAt(full_at).without_one(rate, now);
+            (missing == 0).then_some(taken.0)
+        });
+        taken.is_ok()
     }
 
-    /// Takes a token; if there is none left at `now`, says after how long there will be one.
-    pub(super) fn take_or_wait(&self, rate: MessageRate, now: u64) -> Result<(), Duration> {
-        let mut missing = 0;
-        let taken = self.0.fetch_update(Relaxed, Relaxed, |full_at| {
-            let taken = FullAt(full_at).taken(rate, now);
-            missing = taken.err().unwrap_or_default();
-            taken.ok().map(|FullAt(full_at)| full_at)
+    /// Takes a token, if need be one that is yet to come: says how long to wait for it.
+    pub(super) fn take_or_wait(&self, rate: MessageRate, now: u64) -> Option<Duration> {
+        let mut wait = 0;
+        let _ = self.0.fetch_update(Relaxed, Relaxed, |full_at| {
+            let (taken, missing) = FullAt(full_at).without_one(rate, now);
+            wait = missing.min(LONGEST_WAIT);
+            (missing <= LONGEST_WAIT).then_some(taken.0)
         });
-        taken.map(drop).map_err(|_| Duration::from_nanos(missing))
+        (wait > 0).then(|| Duration::from_nanos(wait))
     }
 }
 
@@ -123,10 +127,14 @@ mod tests {
     fn an_empty_bucket_says_when_it_will_have_a_token() {
         let bucket = Bucket::default();
         let rate = MessageRate::per_second(2).burst(1);
-        assert_eq!(bucket.take_or_wait(rate, 0), Ok(()));
-        assert_eq!(bucket.take_or_wait(rate, 0), Err(Duration::from_millis(500)));
-        assert_eq!(bucket.take_or_wait(rate, NANOS / 4), Err(Duration::from_millis(250)));
-        assert_eq!(bucket.take_or_wait(rate, NANOS / 2), Ok(()));
+        let wait = |now| bucket.take_or_wait(rate, now).map(|wait| wait.as_millis());
+        assert_eq!(wait(0), None);
+        assert_eq!(wait(0), Some(500));
+        assert_eq!(wait(NANOS / 2), Some(500));
+        // Nobody waits for longer than a second, however many there are.
+        assert_eq!(wait(NANOS / 2), Some(1000));
+        assert_eq!(wait(NANOS / 2), Some(1000));
+        assert_eq!(wait(3 * NANOS), None);
     }
 
     #[test]

@@ -168,7 +168,7 @@ impl Session {
         if !rate.is_limit() {
             return None;
         }
-        self.connects.take_or_wait(rate, self.hub.now_in_nanos()).err()
+        self.connects.take_or_wait(rate, self.hub.now_in_nanos())
     }
 
     /// Whether a connect is in progress, or something pushes.

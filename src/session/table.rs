@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::Session;
-use crate::{protocol::ClientId, sync::{read, write}};
+use crate::{
+    protocol::ClientId,
+    sync::{read, write},
+};
 
 pub(super) const SHARDS: usize = 64;
 
