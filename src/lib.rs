@@ -108,6 +108,11 @@ pub mod guide {
 #[doc = include_str!("../README.md")]
 mod readme {}
 
+/// The snippets of `SECURITY.md`, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../SECURITY.md")]
+mod security {}
+
 mod attributes;
 pub mod call;
 mod channel;
