@@ -40,7 +40,10 @@ async fn all_transports() -> (BayeuxServer, LocalSession) {
 fn messages(id: &str) -> Vec<Value> {
     let message = |channel: &str, more: Value| {
         let mut message = json!({ "channel": channel, "clientId": id, "id": "1", "connectionType": "long-polling" });
-        message.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        message
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         message
     };
     vec![
@@ -147,7 +150,9 @@ async fn a_handshake_with_the_id_of_a_session_makes_another_one() {
 /// An extension or a policy is not told whose session it would be.
 #[tokio::test(start_paused = true)]
 async fn where_the_cookie_is_required_a_session_can_not_be_used_before_its_first_return_either() {
-    let server = BayeuxServer::builder().browser_binding(BrowserBinding::Required).build();
+    let server = BayeuxServer::builder()
+        .browser_binding(BrowserBinding::Required)
+        .build();
     let client = Client::handshake(&server).await;
     for message in messages(&client.id) {
         let answer = send(&server, post(json!([message]).to_string())).await;

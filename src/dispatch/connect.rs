@@ -100,7 +100,7 @@ pub(super) async fn connect<'m>(
     } else if is_early {
         exchange.state.hub.note(Trouble::ConnectsTooClose);
     }
-    let pace = if hold.is_some() || connect.is_first() {
+    let pace = if hold.is_some() || connect.is_first() || connect.finds_messages() {
         None
     } else {
         connect.session().connect_pause().inspect(|_| exchange.note_paced())
@@ -169,7 +169,7 @@ impl PendingConnect {
         if self.is_paced {
             return self.hold;
         }
-        self.hold?;
+        self.hold.filter(|_| !self.connect.finds_messages())?;
         self.connect
             .session()
             .connect_pause()

@@ -390,7 +390,9 @@ impl Host for State {
         let now = self.hub.now();
         self.sessions
             .for_each_expired(shard, now, |session| self.expire(session));
-        self.hub.admission.sweep(shard, self.hub.now_in_nanos());
+        if self.config.client_address.is_some() {
+            self.hub.admission.sweep(shard, self.hub.now_in_nanos());
+        }
         if shard == 0 {
             self.hub.watch.warn(now);
         }

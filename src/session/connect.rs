@@ -32,6 +32,8 @@ pub(crate) struct Connect {
     is_heartbeat: bool,
     /// Whether it took the place of one that was held.
     replaces: bool,
+    /// Whether there was something to deliver when it came.
+    finds_messages: bool,
     done: bool,
 }
 
@@ -90,6 +92,7 @@ impl Connect {
                 state.is_pushed
             }
         };
+        let finds_messages = !is_heartbeat && state.is_due();
         session.suspend_expiry();
         let superseded = state.waker.take();
         drop(state);
@@ -102,8 +105,14 @@ impl Connect {
             polls: role == Role::Polls || (role == Role::Elsewhere && !is_heartbeat),
             is_heartbeat,
             replaces,
+            finds_messages,
             done: false,
         }
+    }
+
+    /// Whether there was something to deliver when it came.
+    pub(crate) const fn finds_messages(&self) -> bool {
+        self.finds_messages
     }
 
     /// Whether an older connect of the session was being held and now ends.
