@@ -115,8 +115,9 @@ async fn scenario(server: &BayeuxServer) -> Vec<String> {
     for _ in 0..3 {
         let slow = Client::connected(server).await;
         secrets.push(slow.id.clone());
+        let session = slow.session();
         for _ in 0..10 {
-            let _ = slow.session().deliver("/a", SECRET);
+            let _ = session.deliver("/a", SECRET);
         }
     }
     while send_json(server, json!([{ "channel": "/meta/handshake" }]))
