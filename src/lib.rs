@@ -44,6 +44,8 @@
 //! | [`extension`], [`listener`] | code that sees messages, and may change, answer or delete them |
 //! | [`SecurityPolicy`], [`Authorizer`], [`Grant`] | who may do what |
 //! | [`Reason`], [`Stats`], [`AnswerInfo`] | why things ended, how many, how long |
+//! | [`Health`], [`Trouble`] | how the server is, and what it sees to be wrong |
+//! | [`guide::limits`] | every limit, and what happens at it |
 //! | [`guide::protocol`] | what exactly goes over the wire |
 //! | [`guide::conformance`] | CometD 8.0 and clients in the field, row by row |
 //!
@@ -94,6 +96,9 @@ pub mod guide {
     #[doc = include_str!("../docs/conformance.md")]
     pub mod conformance {}
 
+    #[doc = include_str!("../docs/limits.md")]
+    pub mod limits {}
+
     #[doc = include_str!("../docs/protocol.md")]
     pub mod protocol {}
 }
@@ -102,6 +107,11 @@ pub mod guide {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}
+
+/// The snippets of `SECURITY.md`, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../SECURITY.md")]
+mod security {}
 
 mod attributes;
 pub mod call;
@@ -123,6 +133,7 @@ mod session;
 mod sync;
 mod trace;
 mod transport;
+mod trouble;
 
 pub use cookie;
 
@@ -136,8 +147,10 @@ pub use protocol::{
 };
 pub use reason::Reason;
 pub use server::{
-    BayeuxBuilder, BayeuxServer, BrowserBinding, BrowserCookie, Config, ServerChannel, SubscribeError, WebSocketConfig,
+    BayeuxBuilder, BayeuxServer, BrowserBinding, BrowserCookie, ClientAddress, Config, Origins, ServerChannel,
+    SubscribeError, WebSocketConfig,
 };
 pub use service::{BayeuxService, EmptyBody, EndpointPaths, NotFound, Paths, ResponseFuture};
 pub use session::{DeliverError, MessageRate, OverflowPolicy, ReasonCounts, ServerSession, Stats};
 pub use transport::{AnswerInfo, LocalError, LocalHandshake, LocalSession, Outcome, ResponseBody};
+pub use trouble::{Health, Trouble, TroubleCounts};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Why a session left, a message was dropped or a held connect ended.
+/// Why a session left, a message was dropped, a held connect ended or something was refused.
 ///
 /// One type serves [events](crate::Event), [counters](crate::Stats) and [answers](crate::AnswerInfo), so that what is
 /// logged, counted and measured can be compared word for word.
@@ -43,6 +43,51 @@ pub enum Reason {
     Deleted,
     /// The message named no session that exists, or came with another browser's cookie.
     UnknownSession,
+    /// A request body, a query or a WebSocket message was larger than
+    /// [`max_body_bytes`](crate::BayeuxBuilder::max_body_bytes) or
+    /// [`max_message_bytes`](crate::WebSocketConfig::max_message_bytes).
+    BodyTooLarge,
+    /// A request body took longer than [`body_timeout`](crate::BayeuxBuilder::body_timeout).
+    BodyTooSlow,
+    /// A request had more messages than [`max_batch`](crate::BayeuxBuilder::max_batch).
+    BatchTooLarge,
+    /// A message nested deeper than [`max_depth`](crate::BayeuxBuilder::max_depth).
+    JsonTooDeep,
+    /// A page of another site made the request; see [`origins`](crate::BayeuxBuilder::origins).
+    OriginDenied,
+    /// There were [`max_sessions`](crate::BayeuxBuilder::max_sessions).
+    SessionsFull,
+    /// The client's address had
+    /// [`max_sessions_per_address`](crate::BayeuxBuilder::max_sessions_per_address).
+    AddressFull,
+    /// The client's browser had
+    /// [`max_sessions_per_browser`](crate::BayeuxBuilder::max_sessions_per_browser).
+    BrowserFull,
+    /// The client's address had made more handshakes than
+    /// [`handshake_rate`](crate::BayeuxBuilder::handshake_rate) allows.
+    HandshakeRate,
+    /// The answer waited, because the server had to refuse more than
+    /// [`refusal_rate`](crate::BayeuxBuilder::refusal_rate).
+    RefusalRate,
+    /// The connect waited, because its session had had more answered at once than
+    /// [`connect_rate`](crate::BayeuxBuilder::connect_rate) allows.
+    ConnectRate,
+    /// The connect was not held, because there were
+    /// [`max_held_connects`](crate::BayeuxBuilder::max_held_connects).
+    HeldFull,
+    /// The connect was not held, because its browser had
+    /// [`max_held_per_browser`](crate::BayeuxBuilder::max_held_per_browser).
+    BrowserHeldFull,
+    /// The session would have had more than
+    /// [`max_subscriptions`](crate::BayeuxBuilder::max_subscriptions).
+    SubscriptionsFull,
+    /// There would have been more than [`max_channels`](crate::BayeuxBuilder::max_channels).
+    ChannelsFull,
+    /// A channel's name was longer than [`max_channel_bytes`](crate::BayeuxBuilder::max_channel_bytes), or had more segments
+    /// than [`max_channel_segments`](crate::BayeuxBuilder::max_channel_segments).
+    ChannelNameTooLong,
+    /// The session had sent more messages than [`message_rate`](crate::BayeuxBuilder::message_rate) allows.
+    MessageRate,
 }
 
 impl Reason {
@@ -64,6 +109,23 @@ impl Reason {
         Self::Shutdown,
         Self::Deleted,
         Self::UnknownSession,
+        Self::BodyTooLarge,
+        Self::BodyTooSlow,
+        Self::BatchTooLarge,
+        Self::JsonTooDeep,
+        Self::OriginDenied,
+        Self::SessionsFull,
+        Self::AddressFull,
+        Self::BrowserFull,
+        Self::HandshakeRate,
+        Self::RefusalRate,
+        Self::ConnectRate,
+        Self::HeldFull,
+        Self::BrowserHeldFull,
+        Self::SubscriptionsFull,
+        Self::ChannelsFull,
+        Self::ChannelNameTooLong,
+        Self::MessageRate,
     ];
 
     /// A stable lower-case name, fit for a log field or a metrics label.
@@ -86,6 +148,23 @@ impl Reason {
             Self::Shutdown => "shutdown",
             Self::Deleted => "deleted",
             Self::UnknownSession => "unknown_session",
+            Self::BodyTooLarge => "body_too_large",
+            Self::BodyTooSlow => "body_too_slow",
+            Self::BatchTooLarge => "batch_too_large",
+            Self::JsonTooDeep => "json_too_deep",
+            Self::OriginDenied => "origin_denied",
+            Self::SessionsFull => "sessions_full",
+            Self::AddressFull => "address_full",
+            Self::BrowserFull => "browser_full",
+            Self::HandshakeRate => "handshake_rate",
+            Self::RefusalRate => "refusal_rate",
+            Self::ConnectRate => "connect_rate",
+            Self::HeldFull => "held_full",
+            Self::BrowserHeldFull => "browser_held_full",
+            Self::SubscriptionsFull => "subscriptions_full",
+            Self::ChannelsFull => "channels_full",
+            Self::ChannelNameTooLong => "channel_name_too_long",
+            Self::MessageRate => "message_rate",
         }
     }
 }

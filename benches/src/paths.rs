@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use tower_bayeux::{BayeuxLayer, BayeuxServer};
+use tower_bayeux::{BayeuxLayer, BayeuxServer, MessageRate};
 use tower_service::Service;
 
 use crate::{Client, Meter, Server, now, post};
@@ -51,7 +51,9 @@ const fn path(name: &'static str, units: u32, set_up: fn() -> Round) -> Path {
 }
 
 fn server() -> Server {
-    Server::new(BayeuxServer::new())
+    // Clients that poll as often as they like.
+    let unlimited = MessageRate::per_second(u32::MAX);
+    Server::new(BayeuxServer::builder().connect_rate(unlimited).build())
 }
 
 /// What is published: the data of a chat message.

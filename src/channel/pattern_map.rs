@@ -10,6 +10,8 @@ use crate::protocol::{ChannelName, prefixes};
 #[derive(Debug)]
 pub(super) struct PatternMap<T> {
     nodes: HashMap<Box<str>, Node<T>>,
+    /// How many values there are.
+    len: usize,
 }
 
 /// What hangs on one prefix; a node without anything is not kept.
@@ -74,7 +76,10 @@ impl<T> Node<T> {
 
 impl<T> Default for PatternMap<T> {
     fn default() -> Self {
-        Self { nodes: HashMap::new() }
+        Self {
+            nodes: HashMap::new(),
+            len: 0,
+        }
     }
 }
 
@@ -92,7 +97,9 @@ impl<T> PatternMap<T> {
     {
         let (prefix, kind) = key_of(name);
         let node = self.nodes.entry(prefix.into()).or_default();
-        node.get_mut(kind).get_or_insert_default()
+        let value = node.get_mut(kind);
+        self.len += usize::from(value.is_none());
+        value.get_or_insert_default()
     }
 
     /// Takes a value out, if it is one that `fits`.
@@ -100,6 +107,7 @@ impl<T> PatternMap<T> {
         let (prefix, kind) = key_of(name);
         let node = self.nodes.get_mut(prefix)?;
         let removed = node.get_mut(kind).take_if(|value| fits(value));
+        self.len -= usize::from(removed.is_some());
         if node.is_empty() {
             self.nodes.remove(prefix);
         }
@@ -120,8 +128,8 @@ impl<T> PatternMap<T> {
     }
 
     /// How many values there are.
-    pub(super) fn len(&self) -> usize {
-        self.nodes.values().map(|node| node.iter().count()).sum()
+    pub(super) const fn len(&self) -> usize {
+        self.len
     }
 
     /// All values, in no particular order.

@@ -1,18 +1,19 @@
 //! `/meta/connect`: the request that waits for messages.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use http::Version;
 use serde_json::Value;
 
-use super::{CONNECT, Exchange, STORM_PAUSE, ack_ext, extended, unknown_session_advice};
+use super::{CONNECT, Exchange, STORM_PAUSE, ack_ext, extended, limits::storm_pause, unknown_session_advice};
 use crate::{
     Reason,
     protocol::{
         Advice, BrowserId, ClientId, Denied, Inbound, Json, MutableMessage, OwnedJson, Reconnect, Reply, Transport,
     },
     server::State,
-    session::{BrowserSlot, Connect, Held, Role, Taken},
+    session::{BrowserSlot, Connect, Held, Role, Session, Taken},
+    trouble::Trouble,
 };
 
 /// A connect that was accepted and is yet to be answered. Owns what its reply needs, so that the request can be
@@ -23,6 +24,8 @@ pub(crate) struct PendingConnect {
     reply: ConnectReply,
     /// For how long it may be held; `None` if it is to be answered at once.
     hold: Option<Duration>,
+    /// Whether it is held only because there were too many of its session that were not.
+    is_paced: bool,
 }
 
 /// The reply to a connect, but for how it ends.
@@ -48,6 +51,14 @@ enum Place {
     Taken { _slot: Box<BrowserSlot> },
     /// It has none left: the client is to poll.
     Crowded,
+    /// The server holds as many as it may.
+    Full,
+}
+
+impl Place {
+    const fn is_missing(&self) -> bool {
+        matches!(self, Self::Crowded | Self::Full)
+    }
 }
 
 /// Accepts a connect; an older one of the same session is answered at once.
@@ -55,8 +66,8 @@ pub(super) fn connect<'m>(
     exchange: &Exchange<'_>,
     message: &Inbound<'m>,
     id: Option<Json<'m>>,
+    session: Arc<Session>,
 ) -> Result<PendingConnect, Denied<'m>> {
-    let session = exchange.find_unnoticed(message)?;
     let advice = message.advice().inspect_err(|_| session.touch())?;
     let times = session.times();
     // A client may take longer pauses than it is told to, but not keep a session for ever by announcing one.
@@ -74,13 +85,25 @@ pub(super) fn connect<'m>(
     let role = role(exchange, message);
     let is_elsewhere = role == Role::Elsewhere && !session.acknowledges();
     let interval = interval.or(is_elsewhere.then_some(times.timeout));
+    let is_early = session.is_early(&times);
     let connect = Connect::begin(session, interval, acknowledged, role);
     let may_be_held = !hold.is_zero() && !connect.is_first() && !is_elsewhere;
-    let place = match browser {
-        Some(browser) if may_be_held => place_for(exchange, browser, connect.replaces_another()),
-        _ => Place::Free,
+    let place = if may_be_held {
+        place_for(exchange, browser, connect.replaces_another())
+    } else {
+        Place::Free
     };
-    let hold = (may_be_held && !matches!(place, Place::Crowded)).then_some(hold);
+    let hold = (may_be_held && !place.is_missing()).then_some(hold);
+    if connect.is_first() {
+        exchange.note_first_connect(connect.session());
+    } else if is_early {
+        exchange.state.hub.note(Trouble::ConnectsTooClose);
+    }
+    let pace = if hold.is_some() || connect.is_first() || connect.finds_messages() {
+        None
+    } else {
+        connect.session().connect_pause().inspect(|_| exchange.note_paced())
+    };
     let reply = ConnectReply {
         id: id.map(OwnedJson::from),
         client_id,
@@ -89,7 +112,12 @@ pub(super) fn connect<'m>(
         place,
         incoming: None,
     };
-    Ok(PendingConnect { connect, reply, hold })
+    Ok(PendingConnect {
+        connect,
+        reply,
+        hold: hold.or(pace),
+        is_paced: pace.is_some(),
+    })
 }
 
 fn role(exchange: &Exchange<'_>, message: &Inbound<'_>) -> Role {
@@ -106,7 +134,13 @@ fn role(exchange: &Exchange<'_>, message: &Inbound<'_>) -> Role {
 }
 
 /// Only browsers that show themselves by their cookie are counted, and only where connections are short.
-fn place_for(exchange: &Exchange<'_>, browser: BrowserId, replaces: bool) -> Place {
+fn place_for(exchange: &Exchange<'_>, browser: Option<BrowserId>, replaces: bool) -> Place {
+    let counters = &exchange.state.hub.counters;
+    if !replaces && exchange.holds_enough() {
+        counters.limited(Reason::HeldFull);
+        return Place::Full;
+    }
+    let Some(browser) = browser else { return Place::Free };
     let is_counted = exchange.state.config.max_held_per_browser < usize::MAX
         && !exchange.pushes
         && exchange.request.version < Version::HTTP_2
@@ -114,8 +148,12 @@ fn place_for(exchange: &Exchange<'_>, browser: BrowserId, replaces: bool) -> Pla
     if !is_counted {
         return Place::Free;
     }
-    BrowserSlot::take(&exchange.state.hub, browser, replaces)
-        .map_or(Place::Crowded, |slot| Place::Taken { _slot: Box::new(slot) })
+    let slot = BrowserSlot::take(&exchange.state.hub, browser, replaces);
+    let Some(slot) = slot else {
+        counters.limited(Reason::BrowserHeldFull);
+        return Place::Crowded;
+    };
+    Place::Taken { _slot: Box::new(slot) }
 }
 
 impl PendingConnect {
@@ -125,9 +163,21 @@ impl PendingConnect {
         self
     }
 
+    /// How long its answer is to wait where it can't be held because it shares its request.
+    pub(super) fn pace(&self, exchange: &Exchange<'_>) -> Option<Duration> {
+        if self.is_paced {
+            return self.hold;
+        }
+        self.hold.filter(|_| !self.connect.finds_messages())?;
+        self.connect
+            .session()
+            .connect_pause()
+            .inspect(|_| exchange.note_paced())
+    }
+
     /// The session that it belongs to.
     #[cfg(feature = "websocket")]
-    pub(crate) const fn session(&self) -> &std::sync::Arc<crate::session::Session> {
+    pub(crate) const fn session(&self) -> &Arc<Session> {
         self.connect.session()
     }
 
@@ -188,7 +238,11 @@ impl ConnectReply {
                 advice: advice(Reconnect::Retry, interval.saturating_add(state.jitter())),
                 ..reply
             },
-            Reason::NotHeld if matches!(self.place, Place::Crowded) => {
+            Reason::NotHeld | Reason::Timeout if matches!(self.place, Place::Full) => Reply {
+                advice: advice(Reconnect::Retry, interval.max(storm_pause())),
+                ..reply
+            },
+            Reason::NotHeld | Reason::Timeout if matches!(self.place, Place::Crowded) => {
                 let advice = Advice::new(Reconnect::Retry, interval.max(STORM_PAUSE), times.timeout);
                 Reply {
                     advice: Some(advice.for_multiple_clients()),
@@ -196,7 +250,7 @@ impl ConnectReply {
                 }
             }
             // As Faye does: the next one is due after as long as this one would have been held.
-            Reason::NotHeld if self.is_elsewhere => Reply {
+            Reason::NotHeld | Reason::Timeout if self.is_elsewhere => Reply {
                 advice: Some(Advice::new(Reconnect::Retry, config.timeout, Duration::ZERO)),
                 ..reply
             },

@@ -11,10 +11,12 @@ use smallvec::SmallVec;
 
 use super::{CONNECT, STORM_PAUSE, SUBSCRIBE, UNSUBSCRIBE};
 use crate::{
+    Reason,
     policy::{Operation, PolicyRequest, Verdict},
     protocol::{Advice, BayeuxError, BrowserId, ClientId, Denied, Ext, Inbound, Reconnect, Reply, Told},
     server::{BrowserBinding, State},
     session::{ServerSession, Session},
+    trouble::Trouble,
 };
 
 /// What the messages of one request share.
@@ -113,6 +115,7 @@ impl Exchange<'_> {
             return Ok(session);
         }
         self.state.hub.counters.rate_limited.fetch_add(1, Relaxed);
+        self.state.hub.counters.limited(Reason::MessageRate);
         Err(BayeuxError::RateLimited.into())
     }
 
@@ -126,8 +129,13 @@ impl Exchange<'_> {
     /// As [`find`](Self::find), but not yet a sign of life: for a connect, which is one in its own way.
     pub(super) fn find_unnoticed<'m>(&self, message: &Inbound<'m>) -> Result<Arc<Session>, Denied<'m>> {
         let id = message.client_id().and_then(|id| id.parse().ok());
-        let found = id.and_then(|id| self.state.session_or_farewell(&id));
-        let session = found.ok_or_else(|| unknown(message))?;
+        let found = id.as_ref().and_then(|id| self.state.session_or_farewell(id));
+        let Some(session) = found else {
+            if id.is_some() {
+                self.note_unknown();
+            }
+            return Err(unknown(message));
+        };
         if !self.cookie_permits(&session) {
             return Err(self.wrong_cookie(message));
         }
@@ -136,6 +144,7 @@ impl Exchange<'_> {
 
     /// The same error, but a client whose cookies are the trouble would handshake for ever: it is told to take its time.
     fn wrong_cookie<'m>(&self, message: &Inbound<'m>) -> Denied<'m> {
+        self.state.hub.note(Trouble::CookiesLost);
         let advice = Advice::new(Reconnect::Handshake, STORM_PAUSE, self.state.config.timeout);
         let is_connect = message.channel().is_ok_and(|channel| channel == CONNECT);
         Denied {

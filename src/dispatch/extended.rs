@@ -21,11 +21,13 @@ pub(crate) async fn dispatch_extended(exchange: &Exchange<'_>, mut messages: Vec
         messages = vec![handshake];
     }
     let first = messages.first().map(MutableMessage::view);
-    let _batch = exchange.batch(first.as_ref(), messages.len());
+    let batch = exchange.batch(first.as_ref(), messages.len());
     for message in messages {
         process(exchange, message, &mut dispatched).await;
         consume_budget().await;
     }
+    drop(batch);
+    dispatched.pace(exchange).await;
     dispatched
 }
 
@@ -39,15 +41,23 @@ async fn process(exchange: &Exchange<'_>, mut message: MutableMessage, dispatche
     let view = message.view();
     let (reply, session) = match asked {
         Incoming::Pass if is_handshake(&view) => {
-            let (reply, made) = handshake(exchange, &view).await;
+            let (mut reply, made) = handshake(exchange, &view).await;
+            if made.is_none() {
+                dispatched.refuse(exchange, &mut reply);
+            }
             let session = made.as_ref().map(|made| ServerSession::new(Arc::clone(&made.session)));
             dispatched.note_made(made);
             (MutableMessage::of(&reply), session)
         }
         Incoming::Pass => match exchange.process(&view).await {
             Outcome::Reply(reply) => (MutableMessage::of(&reply), session),
-            Outcome::UnknownSession(reply) => {
+            Outcome::UnknownSession(mut reply) => {
                 dispatched.note_unknown_session(exchange);
+                dispatched.refuse(exchange, &mut reply);
+                (MutableMessage::of(&reply), session)
+            }
+            Outcome::Refused(mut reply) => {
+                dispatched.refuse(exchange, &mut reply);
                 (MutableMessage::of(&reply), session)
             }
             Outcome::Connect(connect) => {

@@ -30,11 +30,16 @@ pub(super) async fn handshake<'m>(exchange: &Exchange<'_>, message: &Inbound<'m>
             return (exchange.refuse(None, error.into(), advice), None);
         }
     };
-    if exchange.state.hub.is_draining() || exchange.state.is_full() {
-        let pause = STORM_PAUSE.saturating_add(exchange.state.jitter());
-        let advice = exchange.handshake_advice(Reconnect::Handshake, pause);
-        return (exchange.refuse(id, BayeuxError::HandshakeDenied.into(), advice), None);
+    if exchange.state.hub.is_draining() {
+        return (exchange.send_away(id), None);
     }
+    let admitted = match exchange.admit() {
+        Ok(admitted) => admitted,
+        Err(limit) => {
+            exchange.state.hub.counters.limited(limit);
+            return (exchange.send_away(id), None);
+        }
+    };
     let asked = exchange
         .ask(
             Operation::Handshake,
@@ -52,7 +57,9 @@ pub(super) async fn handshake<'m>(exchange: &Exchange<'_>, message: &Inbound<'m>
         }
     };
     let origin = exchange.origin();
-    let session = exchange.state.add_session(origin, verdict.attributes, exchange.request);
+    let session = exchange
+        .state
+        .add_session(origin, admitted, verdict.attributes, exchange.request);
     let acknowledges = exchange.state.config.acknowledgement && message.wants_to_acknowledge();
     if acknowledges {
         session.keep_until_acknowledged();
@@ -92,6 +99,13 @@ impl Exchange<'_> {
             browser: brought.unwrap_or_else(BrowserId::generate),
             returned: brought.is_some(),
         })
+    }
+
+    /// The reply to a client that may come back later.
+    fn send_away<'m>(&self, id: Option<Json<'m>>) -> Reply<'m> {
+        let pause = STORM_PAUSE.saturating_add(self.state.jitter());
+        let advice = self.handshake_advice(Reconnect::Handshake, pause);
+        self.refuse(id, BayeuxError::HandshakeDenied.into(), advice)
     }
 
     pub(super) fn handshake_advice(&self, reconnect: Reconnect, interval: Duration) -> Advice {

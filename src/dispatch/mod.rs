@@ -5,6 +5,7 @@ mod disconnect;
 mod exchange;
 mod extended;
 mod handshake;
+mod limits;
 mod publish;
 mod subscribe;
 mod unsubscribe;
@@ -56,12 +57,16 @@ pub(crate) struct Dispatched {
     pub(crate) named_session: Option<Arc<Session>>,
     /// How many messages there were.
     pub(crate) messages: usize,
+    /// How long the answer is to wait, if there are too many of its kind.
+    pause: Option<Duration>,
 }
 
 enum Outcome<'m> {
     Reply(Reply<'m>),
     /// The reply to a connect whose session is not known.
     UnknownSession(Reply<'m>),
+    /// The reply to what clients try again in vain: a faulty connect, or anything else of a session that is not known.
+    Refused(Reply<'m>),
     Connect(PendingConnect),
 }
 
@@ -73,33 +78,48 @@ enum Outcome<'m> {
 pub(crate) async fn dispatch(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) -> Dispatched {
     let mut dispatched = Dispatched::begin(exchange, messages.first(), messages.len());
     if let Some(message) = messages.iter().find(|message| is_handshake(message)) {
-        let (reply, made) = handshake::handshake(exchange, message).await;
+        let (mut reply, made) = handshake::handshake(exchange, message).await;
+        if made.is_none() {
+            dispatched.refuse(exchange, &mut reply);
+        }
         dispatched.push(&reply);
         dispatched.note_made(made);
+        dispatched.pace(exchange).await;
         return dispatched;
     }
-    let _batch = exchange.batch(messages.first(), messages.len());
+    let batch = exchange.batch(messages.first(), messages.len());
     for message in messages {
         match exchange.process(message).await {
             Outcome::Reply(reply) => dispatched.push(&reply),
-            Outcome::UnknownSession(reply) => {
+            Outcome::UnknownSession(mut reply) => {
                 dispatched.note_unknown_session(exchange);
+                dispatched.refuse(exchange, &mut reply);
+                dispatched.push(&reply);
+            }
+            Outcome::Refused(mut reply) => {
+                dispatched.refuse(exchange, &mut reply);
                 dispatched.push(&reply);
             }
             Outcome::Connect(connect) => dispatched.connects.push(connect),
         }
         consume_budget().await;
     }
+    drop(batch);
+    dispatched.pace(exchange).await;
     dispatched
 }
 
 /// As [`dispatch`], for a request that is one connect and nothing else: most are, and nothing in them has to be waited for.
-/// `None` leaves the request to that one, a connect that is refused among them.
+/// `None` leaves the request to that one, a connect that is refused or takes another's place among them.
 pub(crate) fn dispatch_connect(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) -> Option<Dispatched> {
     let [message] = messages else { return None };
     message.channel().ok().filter(|channel| channel == CONNECT)?;
+    let session = exchange.find_unnoticed(message).ok()?;
+    if exchange.overlaps(&session) {
+        return None;
+    }
     let mut dispatched = Dispatched::begin(exchange, Some(message), 1);
-    let connect = connect::connect(exchange, message, message.id().ok()?).ok()?;
+    let connect = connect::connect(exchange, message, message.id().ok()?, session).ok()?;
     dispatched.connects.push(connect);
     Some(dispatched)
 }
@@ -180,10 +200,17 @@ impl Exchange<'_> {
         };
         match self.route(message, &channel).await {
             Ok(outcome) => outcome,
-            Err(denied) if channel == CONNECT && denied.error == BayeuxError::SessionUnknown => {
-                Outcome::UnknownSession(self.fail(message, Some(channel), denied))
+            Err(denied) => {
+                self.count_denied(&denied);
+                let is_connect = channel == CONNECT;
+                let is_unknown = denied.error == BayeuxError::SessionUnknown;
+                let reply = self.fail(message, Some(channel), denied);
+                match (is_connect, is_unknown) {
+                    (true, true) => Outcome::UnknownSession(reply),
+                    (false, false) => Outcome::Reply(reply),
+                    _ => Outcome::Refused(reply),
+                }
             }
-            Err(denied) => Outcome::Reply(self.fail(message, Some(channel), denied)),
         }
     }
 
@@ -192,9 +219,14 @@ impl Exchange<'_> {
     async fn route<'m>(&self, message: &Inbound<'m>, channel: &Cow<'m, str>) -> Result<Outcome<'m>, Denied<'m>> {
         let id = message.id()?;
         if channel == CONNECT {
-            return connect::connect(self, message, id).map(Outcome::Connect);
+            let session = self.find_unnoticed(message)?;
+            self.space_overlapping(&session).await;
+            return connect::connect(self, message, id, session).map(Outcome::Connect);
         }
         let name = normalise(channel).map_err(|_| Denied::on_channel(BayeuxError::ChannelInvalid, channel.clone()))?;
+        if !self.may_use(name) {
+            return Err(Denied::on_channel(BayeuxError::ChannelInvalid, channel.clone()));
+        }
         if !channel.starts_with("/meta/") {
             publish::publish(self, message, channel, name).await?;
             return Ok(self.succeed(id, channel, None));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{CONNECT, DISCONNECT, Exchange, HANDSHAKE, SUBSCRIBE, UNSUBSCRIBE, unknown};
 use crate::{
+    Reason,
     policy::Operation,
     protocol::{BayeuxError, ChannelName, Denied, Inbound, Json},
     server::NotSubscribed,
@@ -22,7 +23,17 @@ pub(super) async fn subscribe<'m>(
         return Err(refuse_meta(channel));
     }
     let mut channels = subscriptions.channels;
+    if let Some(channel) = channels.iter().find(|channel| !exchange.may_use(channel.as_str())) {
+        return Err(Denied::on_channel(
+            BayeuxError::SubscriptionInvalid,
+            channel.to_string(),
+        ));
+    }
     channels.retain(ChannelName::is_broadcast);
+    if let Err(limit) = exchange.has_room(session, &channels) {
+        exchange.state.hub.counters.limited(limit);
+        return Err(BayeuxError::SubscribeFailed.into());
+    }
     for channel in &channels {
         let subscribe = (Operation::Subscribe, BayeuxError::SubscribeDenied);
         exchange
@@ -40,7 +51,10 @@ pub(super) async fn subscribe<'m>(
         .subscribe(session, &channels, exchange.request)
         .map_err(|refused| match refused {
             NotSubscribed::SessionClosed => unknown(message),
-            NotSubscribed::TooMany => BayeuxError::SubscribeFailed.into(),
+            NotSubscribed::TooMany => {
+                exchange.state.hub.counters.limited(Reason::SubscriptionsFull);
+                BayeuxError::SubscribeFailed.into()
+            }
         })?;
     Ok(subscriptions.echo)
 }

@@ -6,13 +6,14 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use rand::{TryRng, rngs::SysRng};
 use serde::{Serialize, Serializer};
 
 const LEN: usize = 20;
 
 /// The id of one session: 40 lower-case hex digits, unguessable.
 ///
-/// Eight bytes of Unix time (nanoseconds) and twelve from a cryptographically secure generator. Whoever knows it can
+/// Eight bytes of Unix time (nanoseconds) and twelve from the operating system's secure generator. Whoever knows it can
 /// act as that client, so treat it as a credential.
 ///
 /// ```
@@ -36,11 +37,13 @@ impl ClientId {
             reason = "64 bits of nanoseconds last until the year 2554"
         )]
         let time = (nanos as u64).to_be_bytes();
-        let random: [u8; 12] = rand::random();
         let mut id = [0; LEN];
         let (head, tail) = id.split_at_mut(time.len());
         head.copy_from_slice(&time);
-        tail.copy_from_slice(&random);
+        // Where the operating system gives none, the generator that it has seeded goes on.
+        if SysRng.try_fill_bytes(tail).is_err() {
+            tail.copy_from_slice(&rand::random::<[u8; 12]>());
+        }
         Self(id)
     }
 

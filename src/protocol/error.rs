@@ -28,7 +28,7 @@ pub enum BayeuxError {
     CreateDenied,
     /// The channel may not be subscribed to.
     SubscribeDenied,
-    /// The session has as many subscriptions as it may have.
+    /// The session has as many subscriptions as it may have, or the server as many channels.
     SubscribeFailed,
     /// The channel can't be unsubscribed from.
     UnsubscribeFailed,

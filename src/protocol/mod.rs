@@ -35,7 +35,7 @@ pub(crate) use error::{Denied, Told};
 pub(crate) use frame::{FAREWELL, Frame};
 pub(crate) use json::{Json, OwnedJson};
 pub(crate) use message::Inbound;
-pub(crate) use parse::{Messages, ParseError, parse_messages, parse_text};
+pub(crate) use parse::{MAX_DEPTH, Messages, ParseError, ParseLimits, parse_messages, parse_text};
 pub(crate) use reply::{Ext, Reply};
 pub(crate) use surrogates::replace_lone_surrogates;
 

@@ -13,7 +13,15 @@ use super::{Json, digest::is_digestible, message::Inbound, scan::scan_messages};
 
 /// How deep a message may nest, the array around it included. A text that is deeper is refused as a whole: parsers at
 /// the subscribers, serde_json among them, stop at 128 and would lose the whole answer.
-const MAX_DEPTH: usize = 127;
+pub(crate) const MAX_DEPTH: usize = 127;
+
+/// How much a text may hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ParseLimits {
+    pub(crate) messages: usize,
+    /// The array around a message included.
+    pub(crate) depth: usize,
+}
 
 /// Why a text is no Bayeux request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -22,16 +30,25 @@ pub(crate) enum ParseError {
     Malformed,
     /// More messages than the server takes in one request.
     TooMany,
+    /// A message that nests too deep.
+    TooDeep,
 }
 
 /// The messages of a request; nearly always one.
 pub(crate) type Messages<'a> = SmallVec<[Inbound<'a>; 1]>;
 
-/// Appends the messages of one JSON text: an array, or a single object. `messages` never grows past `max`. What clients
-/// send all day takes the short way.
-pub(crate) fn parse_messages<'a>(text: &'a str, max: usize, messages: &mut Messages<'a>) -> Result<(), ParseError> {
+/// Appends the messages of one JSON text: an array, or a single object. `messages` never grows past the limit. What
+/// clients send all day takes the short way.
+pub(crate) fn parse_messages<'a>(
+    text: &'a str,
+    limits: ParseLimits,
+    messages: &mut Messages<'a>,
+) -> Result<(), ParseError> {
     let before = messages.len();
-    let room = max.saturating_sub(before);
+    let room = ParseLimits {
+        messages: limits.messages.saturating_sub(before),
+        ..limits
+    };
     if scan_messages(text, room, |message| messages.push(message)).is_some() {
         return Ok(());
     }
@@ -43,18 +60,19 @@ pub(crate) fn parse_messages<'a>(text: &'a str, max: usize, messages: &mut Messa
 }
 
 /// As [`parse_messages`], into messages of any kind.
-pub(crate) fn parse_text<'a, M>(text: &'a str, max: usize, messages: &mut Vec<M>) -> Result<(), ParseError>
+pub(crate) fn parse_text<'a, M>(text: &'a str, limits: ParseLimits, messages: &mut Vec<M>) -> Result<(), ParseError>
 where
     M: Deserialize<'a>,
 {
     // A single message comes without the array that it will go out in.
     let is_single = text.trim_ascii_start().starts_with('{');
-    if !is_digestible(text, MAX_DEPTH - usize::from(is_single)) {
-        return Err(ParseError::Malformed);
+    let depth = limits.depth.min(MAX_DEPTH).saturating_sub(usize::from(is_single));
+    if !is_digestible(text, depth) {
+        return Err(why_indigestible(text));
     }
     let mut batch = Batch {
         messages,
-        max,
+        max: limits.messages,
         full: false,
     };
     let mut deserializer = serde_json::Deserializer::from_str(text);
@@ -65,6 +83,16 @@ where
         Ok(()) => Ok(()),
         Err(_) if batch.full => Err(ParseError::TooMany),
         Err(_) => Err(ParseError::Malformed),
+    }
+}
+
+/// A text without numbers beyond the range is too deep.
+#[cold]
+fn why_indigestible(text: &str) -> ParseError {
+    if is_digestible(text, usize::MAX) {
+        ParseError::TooDeep
+    } else {
+        ParseError::Malformed
     }
 }
 
@@ -174,7 +202,11 @@ mod tests {
 
     fn parse(text: &str) -> Result<Vec<Inbound<'_>>, ParseError> {
         let mut messages = Vec::new();
-        parse_text(text, 3, &mut messages).map(|()| messages)
+        let limits = ParseLimits {
+            messages: 3,
+            depth: MAX_DEPTH,
+        };
+        parse_text(text, limits, &mut messages).map(|()| messages)
     }
 
     #[test]
@@ -203,10 +235,15 @@ mod tests {
         let deep = |depth: usize| format!(r#"{{"data":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
         assert!(parse(&deep(MAX_DEPTH - 2)).is_ok());
         assert!(parse(&format!("[{}]", deep(MAX_DEPTH - 2))).is_ok());
-        assert_eq!(parse(&deep(MAX_DEPTH - 1)).unwrap_err(), ParseError::Malformed);
+        assert_eq!(parse(&deep(MAX_DEPTH - 1)).unwrap_err(), ParseError::TooDeep);
         assert_eq!(
             parse(&format!("[{}]", deep(MAX_DEPTH - 1))).unwrap_err(),
-            ParseError::Malformed
+            ParseError::TooDeep
+        );
+        assert_eq!(
+            parse(r#"{"data":1e999}"#).unwrap_err(),
+            ParseError::Malformed,
+            "a number, not the depth"
         );
         let text = format!(r#"{{"data":"\"{}"}}"#, "[".repeat(1000));
         assert!(parse(&text).is_ok());

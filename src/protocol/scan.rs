@@ -4,7 +4,7 @@
 //! what [`parse_text`](super::parse) needs several for. It never says that a text is wrong. Whatever it does not know
 //! (escaped names, `\u` escapes, exponents, deep nesting, and all that is malformed) it leaves to that one to judge.
 
-use super::{Json, json::plain_length, message::Inbound};
+use super::{Json, json::plain_length, message::Inbound, parse::ParseLimits};
 
 /// How deep a value may nest here; what is published is seldom deeper.
 const MAX_DEPTH: usize = 16;
@@ -12,11 +12,15 @@ const MAX_DEPTH: usize = 16;
 /// The longest number that is certainly within the range of a double.
 const MAX_DIGITS: usize = 300;
 
-/// Calls `push` for each of the messages of one JSON text, an array or a single object, `max` of them at most; `None` if
-/// there are more or they are not as plain as that, and maybe after some of them.
-pub(super) fn scan_messages<'a>(text: &'a str, max: usize, mut push: impl FnMut(Inbound<'a>)) -> Option<()> {
-    let mut scanner = Scanner::new(text);
-    let mut room = max;
+/// Calls `push` for each of the messages of one JSON text, an array or a single object, within the limits; `None` if it
+/// goes beyond or is not as plain as that, and maybe after some of them.
+pub(super) fn scan_messages<'a>(text: &'a str, limits: ParseLimits, mut push: impl FnMut(Inbound<'a>)) -> Option<()> {
+    let mut scanner = Scanner {
+        // The array and the message itself are two.
+        depth: MAX_DEPTH.min(limits.depth.saturating_sub(2)),
+        ..Scanner::new(text)
+    };
+    let mut room = limits.messages;
     let mut message = |scanner: &mut Scanner<'a>| {
         room = room.checked_sub(1)?;
         let mut message = Inbound::default();
@@ -49,11 +53,17 @@ pub(super) fn scan_fields<'a>(json: Json<'a>, field: impl FnMut(&'a str, Json<'a
 struct Scanner<'a> {
     text: &'a str,
     at: usize,
+    /// How deep the value of a field may nest.
+    depth: usize,
 }
 
 impl<'a> Scanner<'a> {
     const fn new(text: &'a str) -> Self {
-        Self { text, at: 0 }
+        Self {
+            text,
+            at: 0,
+            depth: MAX_DEPTH,
+        }
     }
 
     fn peek(&self) -> Option<u8> {
@@ -90,7 +100,7 @@ impl<'a> Scanner<'a> {
             self.expects(b':')?;
             self.skip_space();
             let start = self.at;
-            self.value(MAX_DEPTH)?;
+            self.value(self.depth)?;
             field(name, Json::new(self.text.get(start..self.at)?));
             if !self.takes(b',') {
                 return self.expects(b'}');
@@ -199,14 +209,19 @@ mod tests {
     use super::*;
     use crate::protocol::parse::parse_text;
 
+    const LIMITS: ParseLimits = ParseLimits {
+        messages: 3,
+        depth: 127,
+    };
+
     fn scanned(text: &str) -> Option<Vec<Inbound<'_>>> {
         let mut messages = Vec::new();
-        scan_messages(text, 3, |message| messages.push(message)).map(|()| messages)
+        scan_messages(text, LIMITS, |message| messages.push(message)).map(|()| messages)
     }
 
     fn parsed(text: &str) -> Option<Vec<Inbound<'_>>> {
         let mut messages = Vec::new();
-        parse_text(text, 3, &mut messages).ok().map(|()| messages)
+        parse_text(text, LIMITS, &mut messages).ok().map(|()| messages)
     }
 
     /// What clients send, and what looks like it.

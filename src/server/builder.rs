@@ -27,7 +27,7 @@ use crate::{
 #[derive(Clone, Default)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct BayeuxBuilder {
-    config: Config,
+    pub(super) config: Config,
     policy: Option<Arc<dyn DynPolicy>>,
 }
 

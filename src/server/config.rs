@@ -4,9 +4,9 @@ use std::{borrow::Cow, time::Duration};
 
 use cookie::SameSite;
 
-use super::WebSocketConfig;
+use super::{ClientAddress, Origins, WebSocketConfig};
 use crate::{
-    protocol::{ErrorTexts, Transports},
+    protocol::{ChannelName, ErrorTexts, MAX_DEPTH, Transports},
     session::{MessageRate, OverflowPolicy},
 };
 
@@ -43,8 +43,32 @@ pub struct Config {
     pub body_timeout: Duration,
     /// The most messages in one request; more are answered with 413. Default 4096.
     pub max_batch: usize,
+    /// How deep a message may nest, the array around it included. Default 127, which is also the most.
+    pub max_depth: usize,
     /// The most sessions at a time; further handshakes are denied. Default 1,000,000.
     pub max_sessions: usize,
+    /// How a client's address is found. Default: not at all.
+    pub client_address: Option<ClientAddress>,
+    /// The most sessions of one address. Default 10,000, where addresses are found.
+    pub max_sessions_per_address: usize,
+    /// The most sessions that were made with one browser cookie. Default: no limit.
+    pub max_sessions_per_browser: usize,
+    /// How many handshakes of one address are looked at. Default 100 in a second and 1000 at once, where addresses are found.
+    pub handshake_rate: MessageRate,
+    /// How many requests are refused at once; others wait. Default 1000 in a second, and 10,000 at once.
+    pub refusal_rate: MessageRate,
+    /// How many connects of a session are answered at once with nothing to deliver. Default 10 in a second, and 50 at once.
+    pub connect_rate: MessageRate,
+    /// The most connects that are held at a time. Default: no limit.
+    pub max_held_connects: usize,
+    /// The most names and patterns that clients subscribe to at a time. Default 1,000,000.
+    pub max_channels: usize,
+    /// The longest name of a channel that clients may use, in bytes. Default 1024, which is also the most.
+    pub max_channel_bytes: usize,
+    /// The most segments of a channel that clients may use. Default 64.
+    pub max_channel_segments: usize,
+    /// Whose pages may use the server. Default: anybody's.
+    pub origins: Option<Origins>,
     /// The most subscriptions of one session. Default 4096.
     pub max_subscriptions: usize,
     /// How many messages a session may send. Default: no limit.
@@ -94,7 +118,19 @@ impl Default for Config {
             max_body_bytes: 1024 * 1024,
             body_timeout: Duration::from_secs(30),
             max_batch: 4096,
+            max_depth: MAX_DEPTH,
             max_sessions: 1_000_000,
+            client_address: None,
+            max_sessions_per_address: 10_000,
+            max_sessions_per_browser: usize::MAX,
+            handshake_rate: MessageRate::per_second(100).burst(1000),
+            refusal_rate: MessageRate::per_second(1000).burst(10_000),
+            connect_rate: MessageRate::per_second(10).burst(50),
+            max_held_connects: usize::MAX,
+            max_channels: 1_000_000,
+            max_channel_bytes: ChannelName::MAX_LEN,
+            max_channel_segments: 64,
+            origins: None,
             max_subscriptions: 4096,
             message_rate: None,
             browser_cookie: BrowserCookie::default(),

@@ -14,6 +14,7 @@ use crate::{
     policy::{Authorizer, AuthorizerId, Rules},
     protocol::{ChannelName, ClientId, InvalidChannel, Publication, PublishError, normalise},
     session::{ServerSession, Stats},
+    trouble::Health,
 };
 
 /// A Bayeux server: sessions, subscriptions and everything the application does with them. A clone is another handle
@@ -318,7 +319,22 @@ impl BayeuxServer {
     /// A snapshot of the counters. Cheap: a few dozen loads, no lock.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.0.hub.counters.snapshot()
+        self.0.hub.stats()
+    }
+
+    /// How the server is: whether it takes clients, and what it sees to be wrong. Cheap, for probes of a load balancer.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let hub = &self.0.hub;
+        if hub.is_draining() {
+            return Health::Draining;
+        }
+        let troubles = hub.watch.troubles(hub.now());
+        if troubles.is_empty() {
+            Health::Ready
+        } else {
+            Health::Degraded(troubles)
+        }
     }
 
     /// Lets clients go: every held connect is answered at once, telling its client to come back after a random part of

@@ -1,16 +1,21 @@
 //! The application's handle on the server, its configuration, and the shared state under it.
 
+mod address;
 mod builder;
 mod channel;
 mod config;
 mod handle;
+mod limits;
+mod origins;
 mod state;
 mod websocket;
 
+pub use address::ClientAddress;
 pub use builder::BayeuxBuilder;
 pub use channel::ServerChannel;
 pub use config::{BrowserBinding, BrowserCookie, Config};
 pub use handle::{BayeuxServer, SubscribeError};
+pub use origins::Origins;
 pub use websocket::WebSocketConfig;
 
 pub(crate) use state::{NotSubscribed, State};

@@ -20,7 +20,8 @@ use crate::{
     policy::Rules,
     protocol::{ChannelName, ClientId, Frame, MutableMessage},
     session::{
-        Delivery, Host, Hub, Origin, QueueLimits, ServerSession, Session, SessionTable, SubscriptionMap, Sweeper, Times,
+        AdmissionLimits, Admitted, Delivery, Host, Hub, Origin, QueueLimits, ServerSession, Session, SessionTable,
+        SubscriptionMap, Sweeper, Times,
     },
 };
 
@@ -57,6 +58,12 @@ impl State {
             hub: Arc::new(Hub::new(
                 limits,
                 config.max_held_per_browser,
+                AdmissionLimits {
+                    sessions_per_address: config.max_sessions_per_address,
+                    sessions_per_browser: config.max_sessions_per_browser,
+                    handshake_rate: config.handshake_rate,
+                },
+                (config.refusal_rate, config.connect_rate),
                 Times::new(config.timeout, config.interval, config.max_interval),
                 config.max_lazy_timeout,
                 config.gather,
@@ -85,11 +92,15 @@ impl State {
     pub(crate) fn add_session(
         &self,
         origin: Option<Origin>,
+        admitted: Option<Admitted>,
         attributes: Vec<Value>,
         request: &Arc<Parts>,
     ) -> Arc<Session> {
         let session = Session::new(ClientId::generate(), origin, Arc::clone(&self.hub));
         session.attach(attributes);
+        if let Some(admitted) = admitted {
+            session.keep(admitted);
+        }
         // Whatever happens to the session next waits for this lock, and so is announced after this.
         let subscriptions = session.subscriptions();
         self.sessions.insert(Arc::clone(&session));
@@ -381,8 +392,15 @@ impl Host for State {
     }
 
     fn sweep(&self, shard: usize) {
+        let now = self.hub.now();
         self.sessions
-            .for_each_expired(shard, self.hub.now(), |session| self.expire(session));
+            .for_each_expired(shard, now, |session| self.expire(session));
+        if self.config.client_address.is_some() {
+            self.hub.admission.sweep(shard, self.hub.now_in_nanos());
+        }
+        if shard == 0 {
+            self.hub.watch.warn(now);
+        }
     }
 }
 

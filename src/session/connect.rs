@@ -32,6 +32,8 @@ pub(crate) struct Connect {
     is_heartbeat: bool,
     /// Whether it took the place of one that was held.
     replaces: bool,
+    /// Whether there was something to deliver when it came.
+    finds_messages: bool,
     done: bool,
 }
 
@@ -91,6 +93,7 @@ impl Connect {
                 state.is_pushed
             }
         };
+        let finds_messages = !is_heartbeat && state.is_due();
         session.suspend_expiry();
         let superseded = state.waker.take();
         drop(state);
@@ -103,8 +106,14 @@ impl Connect {
             polls: role == Role::Polls || (role == Role::Elsewhere && !is_heartbeat),
             is_heartbeat,
             replaces,
+            finds_messages,
             done: false,
         }
+    }
+
+    /// Whether there was something to deliver when it came.
+    pub(crate) const fn finds_messages(&self) -> bool {
+        self.finds_messages
     }
 
     /// Whether an older connect of the session was being held and now ends.
@@ -113,7 +122,6 @@ impl Connect {
     }
 
     /// The session that it belongs to.
-    #[cfg(feature = "websocket")]
     pub(crate) const fn session(&self) -> &Arc<Session> {
         &self.session
     }
@@ -255,8 +263,9 @@ impl Drop for Connect {
         if self.done {
             return;
         }
-        self.end_hold();
-        self.session.hub.counters.connects_ended.add(Reason::ClientGone, 1);
+        let held = self.end_hold();
+        let hub = &self.session.hub;
+        hub.counters.connects_ended.add(Reason::ClientGone, 1);
         let mut state = self.session.state();
         if self.is_newest(&state) {
             self.arm_expiry(&state, &self.session.times_in(&state));
@@ -264,6 +273,7 @@ impl Drop for Connect {
             let waker = if self.polls { state.waker.take() } else { None };
             drop(state);
             drop(waker);
+            hub.watch.note_cut(held, hub.now());
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
 };
 
-use crate::Reason;
+use crate::{Reason, trouble::TroubleCounts};
 
 const REASONS: usize = Reason::ALL.len();
 
@@ -47,11 +47,21 @@ pub struct Stats {
     pub sessions_removed: ReasonCounts,
     /// Connects that were answered or abandoned, by reason.
     pub connects_ended: ReasonCounts,
+    /// What met a limit, by the limit.
+    pub limited: ReasonCounts,
+    /// Signs of trouble, by the trouble.
+    pub troubles: TroubleCounts,
 }
 
 /// A count for each [`Reason`].
-#[derive(Clone, Default, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct ReasonCounts([u64; REASONS]);
+
+impl Default for ReasonCounts {
+    fn default() -> Self {
+        Self([0; REASONS])
+    }
+}
 
 impl ReasonCounts {
     /// The count for one reason.
@@ -97,10 +107,17 @@ pub(crate) struct Counters {
     pub(crate) dropped: PerReason,
     pub(crate) removed: PerReason,
     pub(crate) connects_ended: PerReason,
+    pub(crate) limited: PerReason,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct PerReason([AtomicU64; REASONS]);
+
+impl Default for PerReason {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::default()))
+    }
+}
 
 impl PerReason {
     pub(crate) fn add(&self, reason: Reason, count: usize) {
@@ -121,7 +138,13 @@ impl Counters {
         self.queued_bytes.fetch_add(bytes, Relaxed);
     }
 
-    pub(crate) fn snapshot(&self) -> Stats {
+    /// Counts what has met a limit.
+    #[cold]
+    pub(crate) fn limited(&self, reason: Reason) {
+        self.limited.add(reason, 1);
+    }
+
+    pub(crate) fn snapshot(&self, troubles: TroubleCounts) -> Stats {
         let gauge = |counter: &AtomicI64| counter.load(Relaxed).max(0).unsigned_abs();
         Stats {
             sessions: gauge(&self.sessions),
@@ -140,6 +163,8 @@ impl Counters {
             dropped_messages: self.dropped.snapshot(),
             sessions_removed: self.removed.snapshot(),
             connects_ended: self.connects_ended.snapshot(),
+            limited: self.limited.snapshot(),
+            troubles,
         }
     }
 }

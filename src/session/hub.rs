@@ -13,10 +13,14 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use super::{QueueLimits, ServerSession, Session, Times, browsers::Browsers, counters::Counters};
+use super::{
+    Admission, AdmissionLimits, MessageRate, QueueLimits, ServerSession, Session, Stats, Times, Watch,
+    browsers::Browsers, counters::Counters, rate::Bucket,
+};
 use crate::{
     Reason,
     protocol::{ClientId, Frame},
+    trouble::Trouble,
 };
 
 /// The floor above, as sessions see it.
@@ -49,6 +53,13 @@ pub(crate) struct Hub {
     pub(crate) counters: Counters,
     pub(crate) host: Weak<dyn Host>,
     pub(super) browsers: Browsers,
+    pub(crate) admission: Admission,
+    pub(crate) watch: Watch,
+    /// What is left of the refusals that are answered at once.
+    refusals: Bucket,
+    refusal_rate: MessageRate,
+    /// How many connects of a session are answered at once with nothing to deliver.
+    pub(super) connect_rate: MessageRate,
     draining: AtomicBool,
     /// Whether there is any extension, of the server or of a session.
     extended: AtomicBool,
@@ -60,6 +71,8 @@ impl Hub {
     pub(crate) fn new(
         limits: QueueLimits,
         held_per_browser: usize,
+        admission: AdmissionLimits,
+        (refusal_rate, connect_rate): (MessageRate, MessageRate),
         times: Times,
         max_lazy_timeout: Duration,
         gather: Duration,
@@ -67,6 +80,11 @@ impl Hub {
     ) -> Self {
         Self {
             browsers: Browsers::new(held_per_browser),
+            admission: Admission::new(admission),
+            watch: Watch::default(),
+            refusals: Bucket::default(),
+            refusal_rate,
+            connect_rate,
             limits,
             times,
             max_lazy_timeout,
@@ -85,9 +103,24 @@ impl Hub {
         millis(Instant::now().saturating_duration_since(self.epoch))
     }
 
-    pub(super) fn now_in_nanos(&self) -> u64 {
+    pub(crate) fn now_in_nanos(&self) -> u64 {
         let age = Instant::now().saturating_duration_since(self.epoch);
         u64::try_from(age.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Notes a sign of trouble.
+    pub(crate) fn note(&self, trouble: Trouble) {
+        self.watch.note(trouble, self.now());
+    }
+
+    /// Whether one more refusal may be answered at once.
+    pub(crate) fn may_refuse(&self) -> bool {
+        self.refusals.take(self.refusal_rate, self.now_in_nanos())
+    }
+
+    /// What the counters say now.
+    pub(crate) fn stats(&self) -> Stats {
+        self.counters.snapshot(self.watch.counts())
     }
 
     /// The moment `after` from now, as [`now`](Self::now) will tell it.

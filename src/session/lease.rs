@@ -122,7 +122,7 @@ impl Session {
         if is_over || state.answers != answer {
             drop(state);
             counters.lost.fetch_add(count as u64, Relaxed);
-            crate::trace::warning!(session = %self.id, messages = count, "an answer was dropped unsent, too late to go back");
+            crate::trace::warning!(messages = count, "an answer was dropped unsent, too late to go back");
             return;
         }
         state.queue.give_back(messages);

@@ -6,6 +6,7 @@
 //! connect; the innermost lock of all) and `attributes`. No user code and no waker runs under any of them.
 
 mod acks;
+mod admission;
 mod batch;
 mod browsers;
 mod connect;
@@ -23,12 +24,14 @@ mod rate;
 mod record;
 mod table;
 mod times;
+mod watch;
 
 pub use counters::{ReasonCounts, Stats};
 pub use handle::{DeliverError, ServerSession};
 pub use queue::OverflowPolicy;
 pub use rate::MessageRate;
 
+pub(crate) use admission::{Admission, AdmissionLimits, Admitted};
 pub(crate) use batch::Batch;
 pub(crate) use browsers::BrowserSlot;
 pub(crate) use connect::{Connect, Held, Role, Taken};
@@ -41,3 +44,4 @@ pub(crate) use queue::QueueLimits;
 pub(crate) use record::{Origin, Session, SubscriptionMap};
 pub(crate) use table::SessionTable;
 pub(crate) use times::Times;
+pub(crate) use watch::Watch;

@@ -1,11 +1,15 @@
-//! How many messages a session may send.
+//! How many messages may come in a time.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
 
 const NANOS: u64 = 1_000_000_000;
 
-/// A limit of the messages that a session may send, for
-/// [`message_rate`](crate::BayeuxBuilder::message_rate).
+/// How many messages of a kind may come in a time: those of a session for
+/// [`message_rate`](crate::BayeuxBuilder::message_rate), handshakes of an address for
+/// [`handshake_rate`](crate::BayeuxBuilder::handshake_rate), and more.
 ///
 /// ```
 /// use tower_bayeux::{BayeuxServer, MessageRate};
@@ -36,26 +40,70 @@ impl MessageRate {
         self
     }
 
+    /// Whether it limits anything.
+    pub(crate) const fn is_limit(self) -> bool {
+        self.period() > 0
+    }
+
     /// Nanoseconds until one more message may be sent.
     const fn period(self) -> u64 {
         NANOS / self.per_second as u64
     }
 }
 
+/// The longest that one waits for a token, in nanoseconds; who would wait longer goes without.
+const LONGEST_WAIT: u64 = NANOS;
+
 /// A bucket of tokens as one number: the moment, in nanoseconds, at which it will be full again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct FullAt(u64);
+
+impl FullAt {
+    /// Takes a token, if there is one left at `now`.
+    pub(super) fn take(&mut self, rate: MessageRate, now: u64) -> bool {
+        let (taken, missing) = self.without_one(rate, now);
+        if missing == 0 {
+            *self = taken;
+        }
+        missing == 0
+    }
+
+    /// With one token less, and the nanoseconds until that one is there.
+    fn without_one(self, rate: MessageRate, now: u64) -> (Self, u64) {
+        let period = rate.period();
+        let capacity = period.saturating_mul(u64::from(rate.burst));
+        let full_at = self.0.max(now).saturating_add(period);
+        (Self(full_at), (full_at - now).saturating_sub(capacity))
+    }
+
+    pub(super) const fn is_full(self, now: u64) -> bool {
+        self.0 <= now
+    }
+}
+
+/// A bucket that several may take from.
 #[derive(Debug, Default)]
 pub(super) struct Bucket(AtomicU64);
 
 impl Bucket {
     /// Takes a token, if there is one left at `now`.
     pub(super) fn take(&self, rate: MessageRate, now: u64) -> bool {
-        let period = rate.period();
-        let capacity = period.saturating_mul(u64::from(rate.burst));
         let taken = self.0.fetch_update(Relaxed, Relaxed, |full_at| {
-            let full_at = full_at.max(now).saturating_add(period);
-            (full_at - now <= capacity).then_some(full_at)
+            let (taken, missing) = FullAt(full_at).without_one(rate, now);
+            (missing == 0).then_some(taken.0)
         });
         taken.is_ok()
+    }
+
+    /// Takes a token, if need be one that is yet to come: says how long to wait for it.
+    pub(super) fn take_or_wait(&self, rate: MessageRate, now: u64) -> Option<Duration> {
+        let mut wait = 0;
+        let _ = self.0.fetch_update(Relaxed, Relaxed, |full_at| {
+            let (taken, missing) = FullAt(full_at).without_one(rate, now);
+            wait = missing.min(LONGEST_WAIT);
+            (missing <= LONGEST_WAIT).then_some(taken.0)
+        });
+        (wait > 0).then(|| Duration::from_nanos(wait))
     }
 }
 
@@ -73,6 +121,20 @@ mod tests {
         assert_eq!(taken(NANOS / 2), 1);
         assert_eq!(taken(2 * NANOS), 3);
         assert_eq!(taken(60 * NANOS), 3);
+    }
+
+    #[test]
+    fn an_empty_bucket_says_when_it_will_have_a_token() {
+        let bucket = Bucket::default();
+        let rate = MessageRate::per_second(2).burst(1);
+        let wait = |now| bucket.take_or_wait(rate, now).map(|wait| wait.as_millis());
+        assert_eq!(wait(0), None);
+        assert_eq!(wait(0), Some(500));
+        assert_eq!(wait(NANOS / 2), Some(500));
+        // Nobody waits for longer than a second, however many there are.
+        assert_eq!(wait(NANOS / 2), Some(1000));
+        assert_eq!(wait(NANOS / 2), Some(1000));
+        assert_eq!(wait(3 * NANOS), None);
     }
 
     #[test]

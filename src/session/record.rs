@@ -14,7 +14,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{
-    Delivery, Hub,
+    Admitted, Delivery, Hub,
     acks::Acks,
     gather::Pace,
     queue::{Pushed, Queue},
@@ -26,6 +26,7 @@ use crate::{
     attributes::{Attributes, Value},
     protocol::{BrowserId, ChannelName, ClientId, FAREWELL},
     sync::{lock, wake},
+    trouble::Trouble,
 };
 
 /// "No deadline": a connect is in progress.
@@ -56,6 +57,8 @@ pub(crate) struct Session {
     pub(super) attributes: Attributes,
     /// What is left of the messages that the client may send, where they are limited.
     bucket: Bucket,
+    /// What is left of the connects that may be answered at once with nothing to deliver.
+    connects: Bucket,
 }
 
 /// A session's subscriptions, each with its number in the channel's subscriber list. `closed` stops late comers; the
@@ -98,6 +101,8 @@ pub(super) struct Rare {
     pub(super) times: OwnTimes,
     /// Until when the queue may stay where it is, if all in it is lazy.
     pub(super) lazy_until: Option<Instant>,
+    /// The right to the session, where there are so many for each.
+    pub(super) admitted: Option<Admitted>,
 }
 
 /// The `id`s of the latest publishes, oldest first.
@@ -126,6 +131,7 @@ impl Session {
             state: Mutex::default(),
             attributes: Attributes::default(),
             bucket: Bucket::default(),
+            connects: Bucket::default(),
             hub,
         })
     }
@@ -156,6 +162,36 @@ impl Session {
     /// Takes one of the messages that the client may send, if there is one left.
     pub(crate) fn may_send(&self, rate: MessageRate) -> bool {
         self.bucket.take(rate, self.hub.now_in_nanos())
+    }
+
+    /// How long a connect that would be answered at once is to wait, if there were too many of the kind.
+    pub(crate) fn connect_pause(&self) -> Option<Duration> {
+        let rate = self.hub.connect_rate;
+        if !rate.is_limit() {
+            return None;
+        }
+        self.connects.take_or_wait(rate, self.hub.now_in_nanos())
+    }
+
+    /// Whether a connect is in progress, or something pushes.
+    pub(crate) fn has_consumer(&self) -> bool {
+        self.deadline.load(Relaxed) == NEVER
+    }
+
+    /// Whether the client comes back before its pause is over: its deadline lies further ahead than a sign of life alone
+    /// would move it. Asked before the connect is begun.
+    pub(crate) fn is_early(&self, times: &Times) -> bool {
+        /// What a client's clock and timers may be off.
+        const LEEWAY: Duration = Duration::from_millis(200);
+        let deadline = self.deadline.load(Relaxed);
+        !times.interval.is_zero()
+            && deadline != NEVER
+            && deadline > self.hub.deadline(times.max_interval.saturating_add(LEEWAY))
+    }
+
+    /// Keeps the right to the session until its end.
+    pub(crate) fn keep(&self, admitted: Admitted) {
+        self.state().rare.get_or_insert_default().admitted = Some(admitted);
     }
 
     /// Whether nobody has ended it yet.
@@ -225,6 +261,7 @@ impl Session {
             Pushed::Queued { evicted, evicted_bytes } => {
                 if evicted > 0 {
                     self.hub.counters.dropped.add(Reason::OldestDropped, evicted);
+                    self.hub.note(Trouble::SlowConsumers);
                 }
                 delivery.queued(1 - signed(evicted), size - signed(evicted_bytes));
                 state.gather_within(limits);
@@ -239,10 +276,12 @@ impl Session {
             }
             Pushed::Dropped => {
                 self.hub.counters.dropped.add(Reason::NewestDropped, 1);
+                self.hub.note(Trouble::SlowConsumers);
                 Err(Refused::Full(Reason::NewestDropped))
             }
             Pushed::Overflow => {
                 self.hub.counters.dropped.add(Reason::QueueOverflow, 1);
+                self.hub.note(Trouble::SlowConsumers);
                 delivery.overflowed(Arc::clone(self));
                 Err(Refused::Full(Reason::QueueOverflow))
             }
@@ -302,7 +341,9 @@ impl Session {
             state.queue.take()
         };
         let waker = state.waker.take();
+        let admitted = state.rare.as_mut().and_then(|rare| rare.admitted.take());
         drop(state);
+        drop(admitted);
         self.count_dropped(&dropped, reason);
         wake(waker);
         true

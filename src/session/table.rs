@@ -3,19 +3,23 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
-    sync::{Arc, Mutex},
+    sync::{Arc, RwLock},
 };
 
 use super::Session;
-use crate::{protocol::ClientId, sync::lock};
+use crate::{
+    protocol::ClientId,
+    sync::{read, write},
+};
 
 pub(super) const SHARDS: usize = 64;
 
-/// All sessions by id, in shards, so that requests of different sessions seldom meet at a lock. Deliveries never come
+/// All sessions by id, in shards, so that requests of different sessions seldom meet at a lock, and looked at side by
+/// side, so that those who guess ids keep nobody waiting. Deliveries never come
 /// here: subscriber lists hold the sessions themselves.
 #[derive(Debug)]
 pub(crate) struct SessionTable {
-    shards: [Mutex<Shard>; SHARDS],
+    shards: [RwLock<Shard>; SHARDS],
 }
 
 type Shard = HashMap<ClientId, Entry, BuildHasherDefault<IdHasher>>;
@@ -50,14 +54,14 @@ impl Entry {
 impl Default for SessionTable {
     fn default() -> Self {
         Self {
-            shards: std::array::from_fn(|_| Mutex::default()),
+            shards: std::array::from_fn(|_| RwLock::default()),
         }
     }
 }
 
 impl SessionTable {
     #[expect(clippy::indexing_slicing, reason = "the index is taken modulo the number of shards")]
-    fn shard(&self, id: &ClientId) -> &Mutex<Shard> {
+    fn shard(&self, id: &ClientId) -> &RwLock<Shard> {
         &self.shards[id.spread() % SHARDS]
     }
 
@@ -67,22 +71,22 @@ impl SessionTable {
             has_own_times: false,
             session: Arc::clone(&session),
         };
-        lock(self.shard(&session.id)).insert(session.id, entry);
+        write(self.shard(&session.id)).insert(session.id, entry);
     }
 
     pub(crate) fn get(&self, id: &ClientId) -> Option<Arc<Session>> {
-        lock(self.shard(id)).get(id).map(|entry| Arc::clone(&entry.session))
+        read(self.shard(id)).get(id).map(|entry| Arc::clone(&entry.session))
     }
 
     pub(crate) fn remove(&self, id: &ClientId) {
-        let removed = lock(self.shard(id)).remove(id);
+        let removed = write(self.shard(id)).remove(id);
         // The last reference may be this one; what the session owns is dropped without the lock.
         drop(removed);
     }
 
     /// From now on the session may expire sooner than the server's times say.
     pub(crate) fn has_own_times(&self, id: &ClientId) {
-        if let Some(entry) = lock(self.shard(id)).get_mut(id) {
+        if let Some(entry) = write(self.shard(id)).get_mut(id) {
             entry.has_own_times = true;
             entry.safe_until = 0;
         }
@@ -92,7 +96,7 @@ impl SessionTable {
     pub(crate) fn for_each(&self, mut visit: impl FnMut(&Arc<Session>)) {
         let mut sessions = Vec::new();
         for shard in &self.shards {
-            sessions.extend(lock(shard).values().map(|entry| Arc::clone(&entry.session)));
+            sessions.extend(read(shard).values().map(|entry| Arc::clone(&entry.session)));
             for session in sessions.drain(..) {
                 visit(&session);
             }
@@ -102,7 +106,7 @@ impl SessionTable {
     /// Calls `visit` for each session of one shard whose deadline has passed, with no lock held.
     pub(crate) fn for_each_expired(&self, shard: usize, now: u64, visit: impl FnMut(&Arc<Session>)) {
         let Some(shard) = self.shards.get(shard) else { return };
-        let expired: Vec<_> = lock(shard)
+        let expired: Vec<_> = write(shard)
             .values_mut()
             .filter_map(|entry| entry.has_expired(now).then(|| Arc::clone(&entry.session)))
             .collect();

@@ -11,7 +11,7 @@ use http::{
 use super::{AnswerBody, AnswerInfo, Outcome, callback_polling::Callback, outgoing, request::Refusal};
 use crate::{
     Reason, Transport,
-    server::Config,
+    server::{Config, State},
     session::{Lease, Taken},
 };
 
@@ -98,14 +98,17 @@ fn as_script(mut response: Response<AnswerBody>) -> Response<AnswerBody> {
 }
 
 /// The answer to what is no Bayeux request.
-pub(super) fn refuse(refusal: Refusal, transport: Transport, config: &Config) -> Response<AnswerBody> {
+pub(super) fn refuse(refusal: Refusal, transport: Transport, state: &State) -> Response<AnswerBody> {
+    if let Some(limit) = refusal.limit() {
+        state.hub.counters.limited(limit);
+    }
     crate::trace::debug!(status = %refusal.status(), body = refusal.json(), "request refused");
     let body = AnswerBody::new(Bytes::from_static(refusal.json().as_bytes()), Vec::new());
     response(
         refusal.status(),
         body,
         AnswerInfo::refused(transport, refusal.status()),
-        config,
+        &state.config,
     )
 }
 

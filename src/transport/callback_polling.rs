@@ -27,7 +27,7 @@ pub(super) fn has_messages(query: &str) -> bool {
 /// Serves one request, held as one of long-polling is.
 pub(super) async fn serve(state: Arc<State>, request: Arc<Parts>) -> Processed {
     let processed = read_and_process(&state, &request).await;
-    processed.unwrap_or_else(|refusal| Processed::Answered(refuse(refusal, Transport::CallbackPolling, &state.config)))
+    processed.unwrap_or_else(|refusal| Processed::Answered(refuse(refusal, Transport::CallbackPolling, &state)))
 }
 
 async fn read_and_process(state: &Arc<State>, request: &Arc<Parts>) -> Result<Processed, Refusal> {

@@ -50,7 +50,7 @@ pub(super) fn open(state: &Arc<State>, request: &Arc<Parts>) -> Response<AnswerB
     let session = client_id(request.uri.path()).and_then(|id| exchange.session_by_id(&id));
     // What is acknowledged comes with connects; there is nothing to be streamed.
     let Some(session) = session.filter(|session| !session.acknowledges() && !state.hub.is_draining()) else {
-        return answer::refuse(Refusal::UnknownSession, Transport::EventSource, &state.config);
+        return answer::refuse(Refusal::UnknownSession, Transport::EventSource, state);
     };
     state.hub.counters.open_streams.fetch_add(1, Relaxed);
     let stream = Stream {

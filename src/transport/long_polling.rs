@@ -28,7 +28,7 @@ where
     B: Body,
 {
     let processed = read_and_process(&state, &request, body).await;
-    processed.unwrap_or_else(|refusal| Processed::Answered(refuse(refusal, Transport::LongPolling, &state.config)))
+    processed.unwrap_or_else(|refusal| Processed::Answered(refuse(refusal, Transport::LongPolling, &state)))
 }
 
 async fn read_and_process<B>(state: &Arc<State>, request: &Arc<Parts>, body: B) -> Result<Processed, Refusal>

@@ -41,6 +41,13 @@ where
     B::Data: Send,
 {
     let (request, body) = request.into_parts();
+    if let Some(origins) = &state.config.origins
+        && !origins.permit(&request)
+    {
+        return Answering::new(async move {
+            Processed::Answered(answer::refuse(request::Refusal::Origin, transport, &state))
+        });
+    }
     match transport {
         Transport::LongPolling => Answering::new(long_polling::serve(state, Arc::new(request), body)),
         Transport::CallbackPolling => Answering::new(callback_polling::serve(state, Arc::new(request))),

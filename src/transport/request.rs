@@ -8,8 +8,9 @@ use http_body::Body;
 use smallvec::{SmallVec, smallvec};
 
 use crate::{
+    Reason,
     dispatch::{Dispatched, Exchange, dispatch, dispatch_connect, dispatch_extended},
-    protocol::{Messages, MutableMessage, ParseError, parse_messages, parse_text},
+    protocol::{Messages, MutableMessage, ParseError, ParseLimits, parse_messages, parse_text},
 };
 
 #[cfg_attr(
@@ -22,12 +23,13 @@ pub(super) enum Refusal {
     Malformed,
     BodyTooLarge,
     BatchTooLarge,
+    TooDeep,
     Slow,
     /// An event stream of no session.
     UnknownSession,
     /// JSONP with a function name that is none.
     Callback,
-    /// A WebSocket that a page of another origin opens.
+    /// A request of a page of another origin.
     Origin,
     /// A request to open a WebSocket that is not as it must be.
     Upgrade,
@@ -38,12 +40,24 @@ pub(super) enum Refusal {
 impl Refusal {
     pub(super) const fn status(self) -> StatusCode {
         match self {
-            Self::Malformed | Self::Callback | Self::Upgrade => StatusCode::BAD_REQUEST,
+            Self::Malformed | Self::TooDeep | Self::Callback | Self::Upgrade => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge | Self::BatchTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::UnknownSession => StatusCode::NOT_FOUND,
             Self::Origin => StatusCode::FORBIDDEN,
             Self::UpgradeVersion => StatusCode::UPGRADE_REQUIRED,
+        }
+    }
+
+    /// The limit that was met, if it was one.
+    pub(super) const fn limit(self) -> Option<Reason> {
+        match self {
+            Self::BodyTooLarge => Some(Reason::BodyTooLarge),
+            Self::BatchTooLarge => Some(Reason::BatchTooLarge),
+            Self::TooDeep => Some(Reason::JsonTooDeep),
+            Self::Slow => Some(Reason::BodyTooSlow),
+            Self::Origin => Some(Reason::OriginDenied),
+            Self::Malformed | Self::UnknownSession | Self::Callback | Self::Upgrade | Self::UpgradeVersion => None,
         }
     }
 
@@ -53,6 +67,7 @@ impl Refusal {
             Self::Malformed => r#"[{"successful":false,"error":"400::message_malformed"}]"#,
             Self::BodyTooLarge => r#"[{"successful":false,"error":"413::body_too_large"}]"#,
             Self::BatchTooLarge => r#"[{"successful":false,"error":"413::batch_too_large"}]"#,
+            Self::TooDeep => r#"[{"successful":false,"error":"400::message_too_deep"}]"#,
             Self::Slow => r#"[{"successful":false,"error":"408::body_timeout"}]"#,
             Self::UnknownSession => r#"[{"successful":false,"error":"402::session_unknown"}]"#,
             Self::Callback => r#"[{"successful":false,"error":"400::callback_invalid"}]"#,
@@ -140,13 +155,17 @@ pub(super) fn texts(body: &[u8]) -> Result<Texts<'_>, Refusal> {
 /// Processes the messages in all of the texts. Extensions need to see whole messages; where there are none, nobody takes
 /// them apart.
 pub(super) async fn process(exchange: &Exchange<'_>, texts: &[Cow<'_, str>]) -> Result<Dispatched, Refusal> {
-    let max = exchange.state.config.max_batch;
+    let config = &exchange.state.config;
+    let limits = ParseLimits {
+        messages: config.max_batch,
+        depth: config.max_depth,
+    };
     if exchange.state.hub.is_extended() {
-        let messages: Vec<MutableMessage> = messages(texts, max, parse_text)?;
+        let messages: Vec<MutableMessage> = messages(texts, limits, parse_text)?;
         // In a box, here and below, so that it takes no room in the future of a connect.
         return Ok(Box::pin(dispatch_extended(exchange, messages)).await);
     }
-    let messages: Messages<'_> = messages(texts, max, parse_messages)?;
+    let messages: Messages<'_> = messages(texts, limits, parse_messages)?;
     match dispatch_connect(exchange, &messages) {
         Some(dispatched) => Ok(dispatched),
         None => Ok(Box::pin(dispatch(exchange, &messages)).await),
@@ -156,14 +175,15 @@ pub(super) async fn process(exchange: &Exchange<'_>, texts: &[Cow<'_, str>]) -> 
 /// The messages in all of the texts.
 fn messages<'a, M: Default>(
     texts: &'a [Cow<'_, str>],
-    max: usize,
-    parse: impl Fn(&'a str, usize, &mut M) -> Result<(), ParseError>,
+    limits: ParseLimits,
+    parse: impl Fn(&'a str, ParseLimits, &mut M) -> Result<(), ParseError>,
 ) -> Result<M, Refusal> {
     let mut messages = M::default();
     for text in texts {
-        parse(text, max, &mut messages).map_err(|error| match error {
+        parse(text, limits, &mut messages).map_err(|error| match error {
             ParseError::Malformed => Refusal::Malformed,
             ParseError::TooMany => Refusal::BatchTooLarge,
+            ParseError::TooDeep => Refusal::TooDeep,
         })?;
     }
     Ok(messages)

@@ -9,6 +9,7 @@ use tokio_tungstenite::tungstenite::{
 };
 
 use crate::{
+    Reason,
     dispatch::{BrowserCookies, Dispatched, Exchange},
     server::State,
     transport::request::{self, Refusal},
@@ -22,6 +23,15 @@ pub(super) struct Opening {
     pub(super) cookies: Arc<BrowserCookies>,
 }
 
+impl Opening {
+    /// Counts what was too large to be read.
+    pub(super) fn count(&self, error: &Error) {
+        if matches!(error, Error::Capacity(_)) {
+            self.state.hub.counters.limited(Reason::BodyTooLarge);
+        }
+    }
+}
+
 /// Processes the messages of one frame.
 pub(super) async fn process(opening: Opening, text: Utf8Bytes) -> Result<Dispatched, CloseFrame> {
     let texts = [Cow::Borrowed(text.as_str())];
@@ -31,10 +41,14 @@ pub(super) async fn process(opening: Opening, text: Utf8Bytes) -> Result<Dispatc
         cookies: &opening.cookies,
         pushes: true,
     };
-    request::process(&exchange, &texts).await.map_err(refuse)
+    let processed = request::process(&exchange, &texts).await;
+    processed.map_err(|refusal| refuse(refusal, &opening.state))
 }
 
-fn refuse(refusal: Refusal) -> CloseFrame {
+fn refuse(refusal: Refusal, state: &State) -> CloseFrame {
+    if let Some(limit) = refusal.limit() {
+        state.hub.counters.limited(limit);
+    }
     match refusal {
         Refusal::BatchTooLarge => close(CloseCode::Size, "too many messages"),
         _ => close(CloseCode::Invalid, "not a Bayeux message"),

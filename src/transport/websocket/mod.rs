@@ -95,7 +95,7 @@ fn accept(state: &State, request: &mut Parts) -> Result<Accepted, Refusal> {
 }
 
 fn refuse(refusal: Refusal, state: &State) -> Response<AnswerBody> {
-    let mut response = answer::refuse(refusal, Transport::WebSocket, &state.config);
+    let mut response = answer::refuse(refusal, Transport::WebSocket, state);
     if refusal == Refusal::UpgradeVersion {
         let headers = response.headers_mut();
         headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));

@@ -255,7 +255,10 @@ where
         }
         let message = match std::task::ready!(Pin::new(&mut self.stream).poll_next(cx)) {
             None => return Poll::Ready(Some(End::Gone)),
-            Some(Err(error)) => return Poll::Ready(Some(close_for(&error).map_or(End::Gone, End::Fail))),
+            Some(Err(error)) => {
+                self.opening.count(&error);
+                return Poll::Ready(Some(close_for(&error).map_or(End::Gone, End::Fail)));
+            }
             Some(Ok(message)) => message,
         };
         self.heard = Instant::now();

@@ -1,0 +1,153 @@
+//! Whose pages may use the server.
+
+mod common;
+
+use common::{BASE, post, send};
+use http::{HeaderName, HeaderValue, Request, StatusCode, header};
+use http_body_util::Full;
+use serde_json::json;
+use tower_bayeux::{BayeuxServer, Origins, Reason, Transports};
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+fn server(origins: Origins) -> BayeuxServer {
+    BayeuxServer::builder()
+        .transports(Transports::all())
+        .origins(origins)
+        .build()
+}
+
+/// A handshake with these headers, to `chat.example:8080`.
+async fn status(server: &BayeuxServer, headers: &[(HeaderName, &str)]) -> StatusCode {
+    let mut request = post(json!([{ "channel": "/meta/handshake" }]).to_string());
+    request
+        .headers_mut()
+        .insert(header::HOST, HeaderValue::from_static("chat.example:8080"));
+    for (name, value) in headers {
+        request.headers_mut().insert(name, value.parse().unwrap());
+    }
+    send(server, request).await.status
+}
+
+#[tokio::test(start_paused = true)]
+async fn by_default_any_page_may() {
+    let server = BayeuxServer::new();
+    assert_eq!(
+        status(&server, &[(header::ORIGIN, "https://evil.example")]).await,
+        StatusCode::OK
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_of_the_host_and_those_that_are_listed_may_and_no_others() {
+    let server = server(Origins::own().and("https://friend.example"));
+    for origin in [
+        "http://chat.example:8080",
+        "https://CHAT.example:8080",
+        "https://friend.example",
+    ] {
+        assert_eq!(
+            status(&server, &[(header::ORIGIN, origin)]).await,
+            StatusCode::OK,
+            "{origin}"
+        );
+    }
+    let others = [
+        "https://evil.example",
+        "http://chat.example",
+        "http://chat.example:8081",
+        "http://friend.example",
+        "https://friend.example.evil.example",
+        "https://evil.example/chat.example:8080",
+        "null",
+        "",
+    ];
+    for origin in others {
+        assert_eq!(
+            status(&server, &[(header::ORIGIN, origin)]).await,
+            StatusCode::FORBIDDEN,
+            "{origin}"
+        );
+    }
+    assert_eq!(server.stats().limited.count(Reason::OriginDenied), others.len() as u64);
+    assert_eq!(server.session_count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_own_port_of_a_scheme_need_not_be_said() {
+    let server = server(Origins::own());
+    for (host, origin, expected) in [
+        ("chat.example", "https://chat.example", StatusCode::OK),
+        ("chat.example:443", "https://chat.example", StatusCode::OK),
+        ("chat.example:80", "http://chat.example", StatusCode::OK),
+        ("chat.example:80", "https://chat.example", StatusCode::FORBIDDEN),
+    ] {
+        let headers = [(header::HOST, host), (header::ORIGIN, origin)];
+        assert_eq!(status(&server, &headers).await, expected, "{host} {origin}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_that_are_no_pages_may() {
+    let server = server(Origins::own());
+    assert_eq!(status(&server, &[]).await, StatusCode::OK);
+    assert_eq!(status(&server, &[(SEC_FETCH_SITE, "none")]).await, StatusCode::OK);
+    assert_eq!(
+        status(&server, &[(SEC_FETCH_SITE, "same-origin")]).await,
+        StatusCode::OK
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_function_may_say_yes_to_others() {
+    let server = server(
+        Origins::own().and_if(|request, origin| request.uri.path() == BASE && origin.ends_with(".friend.example")),
+    );
+    let of = async |origin| status(&server, &[(header::ORIGIN, origin)]).await;
+    assert_eq!(of("https://a.friend.example").await, StatusCode::OK);
+    assert_eq!(of("https://a.evil.example").await, StatusCode::FORBIDDEN);
+}
+
+/// Browsers send no `Origin` with a script, and CORS does not apply to it.
+#[tokio::test(start_paused = true)]
+async fn a_script_of_another_site_is_told_by_what_browsers_say_of_it() {
+    let server = server(Origins::own().and("https://friend.example"));
+    let script = async |site: &str, referer: Option<&str>| {
+        let uri = format!("{BASE}?jsonp=f&message=%5B%7B%22channel%22:%22/meta/handshake%22%7D%5D");
+        let mut request = Request::get(uri).header(SEC_FETCH_SITE, site);
+        if let Some(referer) = referer {
+            request = request.header(header::REFERER, referer);
+        }
+        send(&server, request.body(Full::default()).unwrap()).await.status
+    };
+    assert_eq!(script("same-origin", None).await, StatusCode::OK);
+    assert_eq!(script("cross-site", None).await, StatusCode::FORBIDDEN);
+    assert_eq!(
+        script("cross-site", Some("https://evil.example/")).await,
+        StatusCode::FORBIDDEN
+    );
+    assert_eq!(
+        script("cross-site", Some("https://friend.example/page?x=1")).await,
+        StatusCode::OK
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn event_streams_and_sockets_are_refused_likewise() {
+    let server = server(Origins::own());
+    let client = common::Client::handshake(&server).await;
+    let stream = Request::get(format!("{BASE}/{}", client.id)).header(header::ACCEPT, "text/event-stream");
+    let socket = Request::get(BASE)
+        .header(header::CONNECTION, "upgrade")
+        .header(header::UPGRADE, "websocket")
+        .header(header::SEC_WEBSOCKET_VERSION, "13")
+        .header(header::SEC_WEBSOCKET_KEY, "dGhlIHNhbXBsZSBub25jZQ==");
+    // Without the feature it is no request of ours.
+    let requests = [Some(stream), cfg!(feature = "websocket").then_some(socket)];
+    for request in requests.into_iter().flatten() {
+        let request = request.header(header::ORIGIN, "https://evil.example");
+        let answer = send(&server, request.body(Full::default()).unwrap()).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN);
+        assert_eq!(answer.only()["error"], "403::origin_denied");
+    }
+}
