@@ -134,9 +134,11 @@ impl Connect {
     /// Holds the connect until there is something to deliver, `timeout` is over, or something ends it. Without a
     /// timeout it is answered by the first poll.
     pub(crate) fn hold(self, timeout: Option<Duration>) -> Held {
+        let timeout = timeout.map(sleep);
         Held {
             connect: self,
-            timeout: timeout.map(sleep),
+            until: timeout.as_ref().map(Sleep::deadline),
+            timeout,
         }
     }
 
@@ -230,6 +232,8 @@ pin_project! {
     #[derive(Debug)]
     pub(crate) struct Held {
         connect: Connect,
+        until: Option<Instant>,
+        // Ends sooner where lazy messages wait.
         #[pin]
         timeout: Option<Sleep>,
     }
@@ -260,8 +264,18 @@ impl Future for Held {
             timeout.as_mut().reset(until);
         }
         connect.start_hold();
-        ready!(timeout.poll(cx));
+        ready!(timeout.as_mut().poll(cx));
         let mut state = session.state();
+        // What lazy messages would end does not end before the batch that is open; its end wakes by itself.
+        if let Some(until) = this
+            .until
+            .filter(|until| state.batches > 0 && timeout.deadline() < *until)
+        {
+            drop(state);
+            timeout.as_mut().reset(until);
+            ready!(timeout.poll(cx));
+            state = session.state();
+        }
         // Lazy messages whose time has come, or a batch that is still open: the connect takes along what there is.
         let otherwise = if state.queue.is_empty() || connect.is_heartbeat {
             Reason::Timeout

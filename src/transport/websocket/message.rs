@@ -10,7 +10,9 @@ use tokio_tungstenite::tungstenite::{
 
 use crate::{
     dispatch::{BrowserCookies, Dispatched, Exchange},
-    server::State,
+    panics::Contained,
+    protocol::BrowserId,
+    server::{BrowserBinding, State},
     transport::request::{self, Refusal},
 };
 
@@ -22,8 +24,22 @@ pub(super) struct Opening {
     pub(super) cookies: Arc<BrowserCookies>,
 }
 
-/// Processes the messages of one frame.
+impl Opening {
+    /// Nobody can set a cookie on a socket. Where one is required, the socket itself vouches for the sessions made on it.
+    pub(super) fn note_browser(&mut self, browser: BrowserId) {
+        if self.state.config.browser_binding == BrowserBinding::Required {
+            Arc::make_mut(&mut self.cookies).ids.push(browser);
+        }
+    }
+}
+
+/// Processes the messages of one frame. User code that panics costs the socket, not what it has in its queue.
 pub(super) async fn process(opening: Opening, text: Utf8Bytes) -> Result<Dispatched, CloseFrame> {
+    let processed = Contained::new(dispatch(opening, text)).await;
+    processed.unwrap_or_else(|| Err(close(CloseCode::Error, "internal error")))
+}
+
+async fn dispatch(opening: Opening, text: Utf8Bytes) -> Result<Dispatched, CloseFrame> {
     let texts = [Cow::Borrowed(text.as_str())];
     let exchange = Exchange {
         state: &opening.state,
