@@ -164,7 +164,7 @@ async fn a_socket_that_is_fed_without_pause_is_heard_and_pinged_all_the_same() {
     let mut socket = Socket::open_in(&server, "", 1024 * 1024).await;
     socket.begin().await;
     socket.subscribe("/a").await;
-    let feeder = feed(&server, json!(1), 200);
+    let feeder = feed(&server, json!(1), 600);
     socket.send(json!({ "channel": "/b", "data": 1, "id": "p" })).await;
     let before = tokio::time::Instant::now();
     let mut answered = Duration::MAX;
