@@ -38,6 +38,10 @@ use crate::{
     transport::{cookie, outgoing},
 };
 
+/// A session that is fed without pause must not keep its client from being heard. Far less than the runtime allows to be
+/// done in one turn.
+const FRAMES_IN_A_ROW: usize = 32;
+
 type Processing = Pin<Box<dyn Future<Output = Result<Dispatched, CloseFrame>> + Send>>;
 
 /// One socket. It belongs to the session of its latest handshake or connect; while it has none, to that of the first
@@ -109,27 +113,35 @@ where
 
     /// Does whatever can be done now, until the socket ends.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        // Once in each turn, or a session that is fed without pause would keep its client from being heard.
-        if let Poll::Ready(Some(end)) = self.poll_input(cx) {
-            return Poll::Ready(end);
-        }
         if let Poll::Ready(end) = self.poll_timer(cx) {
             return Poll::Ready(end);
         }
+        self.poll_drained(cx);
+        self.poll_connects(cx);
         loop {
-            self.poll_drained(cx);
-            self.poll_connects(cx);
-            match self.poll_output(cx) {
-                Poll::Ready(Some(end)) => return Poll::Ready(end),
-                Poll::Ready(None) => continue,
-                Poll::Pending => {}
+            let output = self.poll_frames(cx);
+            if let Poll::Ready(Some(end)) = output {
+                return Poll::Ready(end);
             }
             // It is read from even if nothing can be written: a client may well wait for us to read before it does.
-            match std::task::ready!(self.poll_input(cx)) {
-                Some(end) => return Poll::Ready(end),
-                None => {}
+            let input = self.poll_input(cx);
+            if let Poll::Ready(Some(end)) = input {
+                return Poll::Ready(end);
+            }
+            if output.is_pending() && input.is_pending() {
+                return Poll::Pending;
             }
         }
+    }
+
+    /// Writes what there is, but not for so long that nobody listens meanwhile.
+    fn poll_frames(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
+        for _ in 0..FRAMES_IN_A_ROW {
+            if let Some(end) = std::task::ready!(self.poll_output(cx)) {
+                return Poll::Ready(Some(end));
+            }
+        }
+        Poll::Ready(None)
     }
 
     /// Writes the next frame once the one before is out; pending if there is nothing to be written, or no room.
@@ -293,6 +305,7 @@ where
         for connect in connects {
             self.connect(connect, count == 1);
         }
+        self.poll_connects(cx);
     }
 
     fn bind(&mut self, session: Arc<Session>, with_connect: bool) {
