@@ -194,7 +194,10 @@ async fn subscribe(bayeux: &BayeuxServer, swallowed: &Arc<AtomicUsize>) {
     line.answer("\r\n\r\n").await;
     line.say(r#"[{"channel":"/meta/handshake","id":"1","version":"1.0"}]"#);
     let reply = line.answer("clientId").await;
-    let id = reply.split("\"clientId\":\"").nth(1).and_then(|rest| rest.split('"').next());
+    let id = reply
+        .split("\"clientId\":\"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next());
     let id = id.unwrap_or_default();
     line.say(&format!(
         r#"[{{"channel":"/meta/subscribe","clientId":"{id}","id":"2","subscription":"/load/room/0"}}]"#
