@@ -101,6 +101,9 @@ pub mod guide {
 
     #[doc = include_str!("../docs/protocol.md")]
     pub mod protocol {}
+
+    #[doc = include_str!("../docs/transports.md")]
+    pub mod transports {}
 }
 
 /// The README's snippets, compiled.

@@ -171,3 +171,40 @@ async fn somebody_else_can_not_hold_a_session_up() {
     client.session().deliver("/b", &3).unwrap();
     assert_eq!(numbers(held.await.unwrap().events()), [3]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn lazy_messages_whose_time_has_come_do_not_end_a_batch() {
+    let server = BayeuxServer::builder()
+        .security_policy(Slow)
+        .max_lazy_timeout(Duration::from_millis(1500))
+        .build();
+    let client = Client::subscribed(&server, "/a").await;
+    let held = client.hold().await;
+    let lazy = tower_bayeux::Publication::new("/a", "lazy").unwrap().lazy(true);
+    server.send(lazy).unwrap();
+    client
+        .send(json!([{ "channel": "/a", "data": 1 }, { "channel": "/a", "data": 2 }]))
+        .await;
+    let answer = held.await.unwrap();
+    assert_eq!(numbers(answer.events()), [json!("lazy"), json!(1), json!(2)]);
+    assert_eq!(answer.info.unwrap().held, Duration::from_secs(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connect_whose_time_is_over_does_with_or_without_lazy_messages() {
+    let server = BayeuxServer::builder()
+        .security_policy(Slow)
+        .timeout(Duration::from_millis(1800))
+        .max_lazy_timeout(Duration::from_millis(1500))
+        .build();
+    let client = Client::subscribed(&server, "/a").await;
+    let held = client.hold().await;
+    let lazy = tower_bayeux::Publication::new("/a", "lazy").unwrap().lazy(true);
+    server.send(lazy).unwrap();
+    client
+        .send(json!([{ "channel": "/a", "data": 1 }, { "channel": "/a", "data": 2 }]))
+        .await;
+    let answer = held.await.unwrap();
+    assert_eq!(numbers(answer.events()), [json!("lazy"), json!(1)]);
+    assert_eq!(answer.info.unwrap().held, Duration::from_millis(1800));
+}

@@ -219,6 +219,73 @@ async fn a_shutdown_ends_the_stream_once_everything_is_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_comes_after_a_shutdown_does_not_keep_the_stream_open() {
+    let server = server();
+    let client = Client::subscribed(&server, "/a").await;
+    let mut stream = Stream::open(&client).await;
+    for number in 0..100 {
+        server.publish("/a", &number).unwrap();
+    }
+    server.shutdown();
+    let mut messages = stream.messages().await;
+    for number in 100..110 {
+        server.publish("/a", &number).unwrap();
+    }
+    messages.extend(stream.messages().await);
+    assert_eq!(messages.len(), 100);
+    assert_eq!(stream.chunk().await, None);
+    assert_eq!(client.poll().await.events().len(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn connects_of_a_client_that_acknowledges_bring_its_events() {
+    let server = server();
+    let handshake = json!([{ "channel": "/meta/handshake", "version": "1.0", "ext": { "ack": true } }]);
+    let reply = common::send_json(&server, handshake).await.only();
+    let client = Client {
+        server: server.clone(),
+        id: reply["clientId"].as_str().unwrap().to_owned(),
+        cookie: None,
+    };
+    client.poll().await;
+    client.subscribe("/a").await;
+    let connect = json!([{ "channel": "/meta/connect", "connectionType": "eventsource", "ext": { "ack": 1 } }]);
+    let waiting = tokio::spawn({
+        let client = client.clone();
+        async move { client.send(connect).await }
+    });
+    common::yield_until(|| server.stats().held_connects == 1).await;
+    server.publish("/a", &1).unwrap();
+    let answer = waiting.await.unwrap();
+    assert_eq!(answer.events(), [("/a".to_owned(), json!(1))]);
+    assert_eq!(answer.connect_reply()["ext"]["ack"], 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_extension_deletes_leaves_no_empty_event() {
+    use tower_bayeux::{MutableMessage, extension};
+    struct Deleting;
+
+    impl extension::Extension for Deleting {
+        fn outgoing(&self, message: &mut MutableMessage, _: extension::OutgoingContext<'_>) -> extension::Fate {
+            match message.data::<u8>() {
+                Ok(1) => extension::Fate::Delete,
+                _ => extension::Fate::Pass,
+            }
+        }
+    }
+
+    let server = server();
+    let client = Client::subscribed(&server, "/a").await;
+    client.session().add_extension(Deleting);
+    let mut stream = Stream::open(&client).await;
+    server.publish("/a", &1).unwrap();
+    assert_eq!(stream.chunk().await.unwrap(), ":\n\n", "nothing but the sign of life");
+    server.publish("/a", &2).unwrap();
+    assert_eq!(stream.messages().await[0]["data"], 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_not_read_stays_in_the_bounded_queue_and_survives_the_stream() {
     let server = BayeuxServer::builder()
         .transports(Transports::all())

@@ -196,6 +196,32 @@ async fn a_stream_takes_over_from_a_held_connect_and_a_connect_from_a_stream() {
     assert!(stream.body_mut().frame().await.is_none());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_client_that_acknowledges_leaves_its_socket_by_a_connect_of_an_event_stream() {
+    let server = server();
+    let mut socket = Socket::open(&server).await;
+    let handshake = json!({ "channel": "/meta/handshake", "ext": { "ack": true } });
+    socket.id = socket.ask(handshake).await["clientId"].as_str().unwrap().to_owned();
+    let connect = json!({ "channel": "/meta/connect", "ext": { "ack": 0 } });
+    assert_eq!(socket.ask(connect).await["ext"]["ack"], 1);
+    socket
+        .ask(json!({ "channel": "/meta/subscribe", "subscription": "/a" }))
+        .await;
+    let client = Client {
+        server: server.clone(),
+        id: socket.id.clone(),
+        cookie: None,
+    };
+    publish(&server, 1);
+    let connect = json!([{ "channel": "/meta/connect", "connectionType": "eventsource", "ext": { "ack": 1 } }]);
+    let answer = client.send(connect).await;
+    assert_eq!(answer.events(), [("/a".to_owned(), json!(1))]);
+    assert_eq!(answer.connect_reply()["ext"]["ack"], 2);
+    // It has left: without another connect the session ends, whatever becomes of the socket.
+    common::pass(std::time::Duration::from_secs(32)).await;
+    assert_eq!(server.session_count(), 0);
+}
+
 /// Whatever transport a client turns to, as often as it likes: everything comes once and in order.
 #[tokio::test(start_paused = true)]
 async fn everything_comes_once_and_in_order_however_a_client_moves() {

@@ -259,3 +259,18 @@ async fn an_answer_made_before_the_end_leaves_the_farewell_to_be_fetched() {
     assert_eq!(common::read(before).await.events().len(), 1);
     assert_farewell(&client.connect().await, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_farewell_that_is_dropped_after_its_session_was_swept_away_is_queued_nowhere() {
+    let server = BayeuxServer::new();
+    let client = Client::subscribed(&server, "/a").await;
+    server.publish("/a", &1).unwrap();
+    client.session().disconnect();
+    let answer = client.start_connect().await;
+    tokio::time::sleep(Duration::from_secs(32)).await;
+    drop(answer);
+    let stats = server.stats();
+    assert_eq!((stats.queued_messages, stats.queued_bytes), (0, 0));
+    assert_eq!(stats.lost_messages, 2);
+    assert_unknown(&client.connect().await);
+}

@@ -335,6 +335,20 @@ async fn events_are_pushed_while_a_policy_takes_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_publishes_of_one_frame_reach_their_publisher_as_they_are_processed() {
+    let server = BayeuxServer::builder().security_policy(Slow).build();
+    let mut socket = Socket::subscribed(&server, "/a").await;
+    let before = tokio::time::Instant::now();
+    let batch = json!([{ "channel": "/a", "data": 1 }, { "channel": "/a", "data": 2 }]);
+    socket.send(batch).await;
+    assert_eq!(socket.message().await["data"], 1);
+    assert_eq!(before.elapsed().as_secs(), 5);
+    assert_eq!(socket.frame().await.len(), 2, "the replies");
+    assert_eq!(socket.message().await["data"], 2);
+    assert_eq!(before.elapsed().as_secs(), 10);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_session_lives_as_long_as_its_socket_and_max_interval() {
     let server = BayeuxServer::new();
     let mut socket = Socket::subscribed(&server, "/a").await;

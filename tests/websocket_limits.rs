@@ -118,6 +118,110 @@ async fn what_was_taken_and_not_written_goes_back_when_the_socket_breaks() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_frame_that_is_half_out_when_its_socket_ends_comes_once_and_elsewhere() {
+    let server = BayeuxServer::new();
+    let mut socket = Socket::subscribed(&server, "/a").await;
+    server.publish("/a", &"x".repeat(2 * ROOM)).unwrap();
+    // Idle for too long, as the client does not even read the pings.
+    pass(Duration::from_secs(80)).await;
+    let stats = server.stats();
+    assert_eq!(
+        (stats.open_sockets, stats.given_back_messages, stats.sessions),
+        (0, 1, 1)
+    );
+    let last = socket.stream.next().await;
+    assert!(!matches!(last, Some(Ok(_))), "{last:?}");
+    let client = Client {
+        server: server.clone(),
+        id: socket.id,
+        cookie: None,
+    };
+    assert_eq!(client.poll().await.events().len(), 1);
+    assert_eq!(server.stats().delivered_messages, 1);
+}
+
+/// Publishes more than a socket takes, over and over, until it is told to stop; a quarter of a second for each round.
+fn feed(server: &BayeuxServer, data: Value, each: usize) -> tokio::task::JoinHandle<()> {
+    let server = server.clone();
+    tokio::spawn(async move {
+        for _ in 0..400 {
+            for _ in 0..each {
+                server.publish("/a", &data).unwrap();
+            }
+            tokio::time::advance(Duration::from_millis(250)).await;
+            tokio::task::yield_now().await;
+        }
+        panic!("nobody has stopped it");
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_that_is_fed_without_pause_is_heard_and_pinged_all_the_same() {
+    let server = BayeuxServer::builder()
+        .max_queue_messages(1000)
+        .overflow(OverflowPolicy::DropOldest)
+        .build();
+    let mut socket = Socket::open_in(&server, "", 1024 * 1024).await;
+    socket.begin().await;
+    socket.subscribe("/a").await;
+    let feeder = feed(&server, json!(1), 600);
+    socket.send(json!({ "channel": "/b", "data": 1, "id": "p" })).await;
+    let before = tokio::time::Instant::now();
+    let mut answered = Duration::MAX;
+    let mut pings = 0;
+    // Longer than a silent socket would be left open.
+    while before.elapsed() < Duration::from_secs(80) {
+        match socket.stream.next().await.unwrap().unwrap() {
+            Message::Text(text) if text.contains("\"id\":\"p\"") => answered = before.elapsed(),
+            Message::Text(_) => {}
+            Message::Ping(_) => pings += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    feeder.abort();
+    assert!(answered < Duration::from_secs(10), "{answered:?}");
+    assert!(pings >= 2, "{pings}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_closes_a_socket_that_is_fed_without_pause_once_what_was_queued_is_out() {
+    let server = BayeuxServer::builder()
+        .max_queue_messages(20)
+        .overflow(OverflowPolicy::DropOldest)
+        .build();
+    let mut socket = Socket::subscribed(&server, "/a").await;
+    let feeder = feed(&server, heavy(1), 20);
+    for _ in 0..50 {
+        socket.message().await;
+    }
+    let before = server.stats();
+    server.shutdown();
+    loop {
+        match socket.stream.next().await.unwrap().unwrap() {
+            Message::Text(_) | Message::Ping(_) => {}
+            Message::Close(frame) => break assert_eq!(u16::from(frame.unwrap().code), 1001),
+            other => panic!("{other:?}"),
+        }
+    }
+    feeder.abort();
+    // What was queued, a frame that was on its way already, and what came before the socket knew: a queue at most.
+    let after = server.stats().delivered_messages - before.delivered_messages;
+    assert!((before.queued_messages..=21).contains(&after), "{after}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_sends_what_is_lazy_too() {
+    let server = BayeuxServer::new();
+    let mut socket = Socket::subscribed(&server, "/a").await;
+    let lazy = tower_bayeux::Publication::new("/a", &1).unwrap().lazy(true);
+    server.send(lazy).unwrap();
+    assert!(socket.is_silent().await);
+    server.shutdown();
+    assert_eq!(socket.message().await["data"], 1);
+    assert_eq!(socket.close_code().await, 1001);
+}
+
+#[tokio::test(start_paused = true)]
 async fn pings_are_sent_and_answered() {
     use futures_util::SinkExt;
     let server = BayeuxServer::new();

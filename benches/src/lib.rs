@@ -5,6 +5,7 @@
 
 mod client;
 mod paths;
+mod sockets;
 
 use std::{
     future::Future,

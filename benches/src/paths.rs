@@ -13,10 +13,10 @@ use http_body_util::{BodyExt, Full};
 use tower_bayeux::{BayeuxLayer, BayeuxServer, MessageRate};
 use tower_service::Service;
 
-use crate::{Client, Meter, Server, now, post};
+use crate::{Client, Meter, Server, now, post, sockets};
 
 /// One round of a path.
-type Round = Box<dyn FnMut(&mut dyn Meter)>;
+pub(crate) type Round = Box<dyn FnMut(&mut dyn Meter)>;
 
 /// One thing that a server does all day.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +37,8 @@ pub const PATHS: &[Path] = &[
     path("fanout_1k", 1_000, || fanout(1_000, 0)),
     path("fanout_1k_to_filled_queues", 1_000, || fanout(1_000, 1)),
     path("fanout_10k", 10_000, || fanout(10_000, 0)),
+    path("sockets_1k", 1_000, || sockets::fanout(1_000)),
+    path("sockets_1k_without_bayeux", 1_000, || sockets::bare_fanout(1_000)),
     path("held_round", 100, held_round),
     path("handshake_disconnect", 50, handshake_disconnect),
     path("connect_at_once", 100, connect_at_once),

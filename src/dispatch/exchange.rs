@@ -29,7 +29,7 @@ pub(crate) struct Exchange<'a> {
 }
 
 /// The browser cookies of one request. There may be several of the name, set for different paths.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct BrowserCookies {
     pub(crate) ids: SmallVec<[BrowserId; 1]>,
     /// Whether there is one that this server can't have set.

@@ -286,7 +286,7 @@ pin_project! {
         connect: Connect,
         // When it has been held for long enough.
         ends: Option<Instant>,
-        // Rings then, or when it has to look round before.
+        // Rings then, or when it has to look round before, for lazy messages or those that were gathered.
         #[pin]
         timer: Option<Sleep>,
     }

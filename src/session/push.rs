@@ -21,6 +21,8 @@ use crate::{Reason, sync::wake};
 pub(crate) struct Push {
     session: Arc<Session>,
     number: u32,
+    /// How many messages are still to go out, once the server shuts down.
+    last: Option<usize>,
     /// Ends the wait of lazy messages.
     lazy: Option<Pin<Box<Sleep>>>,
 }
@@ -44,6 +46,7 @@ impl Push {
         Self {
             session,
             number,
+            last: None,
             lazy: None,
         }
     }
@@ -64,11 +67,35 @@ impl Push {
         state.is_pushed && state.pushes == self.number
     }
 
+    /// Turns away from the session for another one. Connects of the same transport that it holds end, or they would keep
+    /// their client waiting though nobody pushes any more.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn leave(self) {
+        let mut state = self.session.state();
+        if self.is_newest_in(&state) {
+            state.generation += 1;
+        }
+    }
+
+    /// As [`poll_take`](Self::poll_take), until the server shuts down: what is queued by then is taken, whether or not it
+    /// could wait, and what comes after that no more.
+    pub(crate) fn poll_take_until_shutdown(
+        &mut self,
+        cx: &mut Context<'_>,
+        most: usize,
+    ) -> Poll<Result<Lease, Reason>> {
+        self.poll(cx, most, true)
+    }
+
     /// Takes the oldest messages, `most` of them, as soon as there are some to be sent; or says why there will be none any
     /// more. Nothing to a client that acknowledges: its messages come with connects.
     ///
     /// What was taken before must be committed or dropped first, or it could not go back.
     pub(crate) fn poll_take(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<Result<Lease, Reason>> {
+        self.poll(cx, most, false)
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, most: usize, until_shutdown: bool) -> Poll<Result<Lease, Reason>> {
         let is_time = self.lazy.as_mut().is_some_and(|lazy| lazy.as_mut().poll(cx).is_ready());
         // A waker's own clone and drop may run anything, so never under the lock.
         let waker = cx.waker().clone();
@@ -76,16 +103,28 @@ impl Push {
         if !self.is_newest_in(&state) {
             return Poll::Ready(Err(Reason::Superseded));
         }
-        // The end of a batch wakes by itself.
-        let is_due = state.is_due() || (is_time && state.batches == 0 && !state.queue.is_empty());
-        if (is_due || state.closed.is_some()) && !state.queue.is_empty() && state.acks.is_none() {
-            let lease = self.session.lease_oldest(&mut state, most.max(1));
-            drop(state);
-            self.lazy = None;
-            return Poll::Ready(Ok(lease));
-        }
         if let Some(reason) = state.closed.filter(|_| state.queue.is_empty()) {
             return Poll::Ready(Err(reason));
+        }
+        // Looked up under the state lock, which shutdown takes after it has raised the flag: none is missed. Nothing is added
+        // to the queue of a session that has ended.
+        let drains = until_shutdown && state.closed.is_none() && self.session.hub.is_draining();
+        let most = if drains {
+            left(&mut self.last, &state).min(most)
+        } else {
+            most.max(1)
+        };
+        if most == 0 {
+            return Poll::Ready(Err(Reason::Shutdown));
+        }
+        // The end of a batch wakes by itself.
+        let is_due = state.is_due() || (is_time && state.batches == 0);
+        if (is_due || drains || state.closed.is_some()) && !state.queue.is_empty() && state.acks.is_none() {
+            let lease = self.session.lease_oldest(&mut state, most);
+            drop(state);
+            self.lazy = None;
+            self.last = self.last.map(|last| last.saturating_sub(lease.messages().len()));
+            return Poll::Ready(Ok(lease));
         }
         let lazy_until = state.lazy_until().filter(|_| state.acks.is_none());
         let replaced = state.waker.replace(waker);
@@ -106,6 +145,12 @@ impl Push {
             cx.waker().wake_by_ref();
         }
     }
+}
+
+/// How many of the messages that were queued when the shutdown was noticed are left.
+fn left(last: &mut Option<usize>, state: &State) -> usize {
+    let queued = if state.acks.is_none() { state.queue.len() } else { 0 };
+    queued.min(*last.get_or_insert(queued))
 }
 
 impl Drop for Push {

@@ -95,12 +95,8 @@ impl Stream {
         let Some(push) = &mut self.push else {
             return Poll::Ready(None);
         };
-        let taken = push.poll_take(cx, MESSAGES_PER_EVENT);
-        let bytes = match taken {
-            Poll::Ready(Ok(lease)) => Some(event(lease)),
-            Poll::Ready(Err(_)) => None,
-            // Looked up after the waker was left, which shutdown wakes after it has raised the flag: none is missed.
-            Poll::Pending if self.state.hub.is_draining() => None,
+        let bytes = match poll_event(push, cx) {
+            Poll::Ready(event) => event,
             Poll::Pending => {
                 std::task::ready!(self.keep_alive.as_mut().poll(cx));
                 Some(COMMENT)
@@ -115,10 +111,24 @@ impl Stream {
     }
 }
 
-/// One server-sent event. Line ends in JSON are mere space, but would end the event.
-fn event(mut lease: Lease) -> Bytes {
-    outgoing::show(&mut lease);
-    let json = outgoing::array(outgoing::events(&lease));
+/// The next server-sent event; `None` after the last one.
+fn poll_event(push: &mut Push, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    loop {
+        let taken = std::task::ready!(push.poll_take_until_shutdown(cx, MESSAGES_PER_EVENT));
+        let Ok(mut lease) = taken else { return Poll::Ready(None) };
+        outgoing::show(&mut lease);
+        // Extensions may have deleted all there was.
+        let event = (!lease.messages().is_empty()).then(|| event(&lease));
+        lease.commit_pushed();
+        if event.is_some() {
+            return Poll::Ready(event);
+        }
+    }
+}
+
+/// Line ends in JSON are mere space, but would end the event.
+fn event(lease: &Lease) -> Bytes {
+    let json = outgoing::array(outgoing::events(lease));
     let mut event = Vec::with_capacity(json.len() + 8);
     event.extend_from_slice(b"data: ");
     event.extend(json.iter().map(|byte| match byte {
@@ -126,7 +136,6 @@ fn event(mut lease: Lease) -> Bytes {
         other => *other,
     }));
     event.extend_from_slice(b"\n\n");
-    lease.commit_pushed();
     event.into()
 }
 

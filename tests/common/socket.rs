@@ -23,7 +23,12 @@ pub const ROOM: usize = 4 * 1024;
 
 /// Opens a connection and sends the head of a request; returns the head of the response.
 pub async fn request(server: &BayeuxServer, head: &str) -> (String, DuplexStream) {
-    let (mut client, peer) = tokio::io::duplex(ROOM);
+    request_in(server, head, ROOM).await
+}
+
+/// As [`request`], on a connection that holds so much.
+pub async fn request_in(server: &BayeuxServer, head: &str, room: usize) -> (String, DuplexStream) {
+    let (mut client, peer) = tokio::io::duplex(room);
     let service = TowerToHyperService::new(BayeuxService::new(crate::common::BASE, server.clone()));
     tokio::spawn(async move {
         let http = hyper::server::conn::http1::Builder::new();
@@ -58,7 +63,12 @@ impl Socket {
     }
 
     pub async fn open_with(server: &BayeuxServer, headers: &str) -> Self {
-        let (answer, stream) = request(server, &upgrade(crate::common::BASE, headers)).await;
+        Self::open_in(server, headers, ROOM).await
+    }
+
+    /// Opens a socket on a connection that holds so much.
+    pub async fn open_in(server: &BayeuxServer, headers: &str, room: usize) -> Self {
+        let (answer, stream) = request_in(server, &upgrade(crate::common::BASE, headers), room).await;
         assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
         Self {
             stream: WebSocketStream::from_raw_socket(stream, Role::Client, None).await,
@@ -70,21 +80,31 @@ impl Socket {
     /// Handshakes on a socket of its own.
     pub async fn handshake(server: &BayeuxServer) -> Self {
         let mut socket = Self::open(server).await;
-        let reply = socket
-            .ask(json!({ "channel": "/meta/handshake", "version": "1.0", "id": "hs" }))
-            .await;
-        assert_eq!(reply["successful"], true, "{reply}");
-        socket.id = reply["clientId"].as_str().unwrap().to_owned();
+        socket.begin().await;
         socket
     }
 
     /// Handshakes, connects and subscribes.
     pub async fn subscribed(server: &BayeuxServer, channel: &str) -> Self {
-        let mut socket = Self::handshake(server).await;
-        socket.ask(json!({ "channel": "/meta/connect", "id": "first" })).await;
-        let subscribe = json!({ "channel": "/meta/subscribe", "id": "s", "subscription": channel });
-        assert_eq!(socket.ask(subscribe).await["successful"], true);
+        let mut socket = Self::open(server).await;
+        socket.begin().await;
+        socket.subscribe(channel).await;
         socket
+    }
+
+    /// Makes a session.
+    pub async fn begin(&mut self) {
+        let handshake = json!({ "channel": "/meta/handshake", "version": "1.0", "id": "hs", "clientId": null });
+        let reply = self.ask(handshake).await;
+        assert_eq!(reply["successful"], true, "{reply}");
+        self.id = reply["clientId"].as_str().unwrap().to_owned();
+    }
+
+    /// Connects and subscribes.
+    pub async fn subscribe(&mut self, channel: &str) {
+        self.ask(json!({ "channel": "/meta/connect", "id": "first" })).await;
+        let subscribe = json!({ "channel": "/meta/subscribe", "id": "s", "subscription": channel });
+        assert_eq!(self.ask(subscribe).await["successful"], true);
     }
 
     pub async fn send_text(&mut self, text: impl Into<String>) {

@@ -1,5 +1,6 @@
 //! What the budgets can't say: bytes of a session, the sweep, a crowded server against a small one, two threads against
-//! one. `cargo run --release -p benches --bin figures`; `--short` is for a tenth of the sessions.
+//! one, WebSockets against their library alone. `cargo run --release -p benches --bin figures`; `--short` is for a tenth
+//! of the sessions.
 //!
 //! Bytes are what was asked of the allocator, without what it adds. Times are of this machine, and only as good as it is
 //! idle; of several runs the fastest counts.
@@ -25,6 +26,7 @@ fn main() {
     sweep(sessions);
     crowded(if short { 10 } else { 1 });
     threads();
+    sockets();
 }
 
 /// The fastest of several runs, in nanoseconds.
@@ -247,6 +249,36 @@ fn threads() {
     println!("four publishers to 1,000 queues that are polled all the time");
     println!("  {:<32} {:>8.2}", "times as fast with two threads", one.0 / two.0);
     println!("  {:<32} {:>8.2}", "times the CPU time", two.1 / one.1);
+}
+
+/// A publish to a thousand WebSockets against the same frames sent by the same library with no Bayeux.
+fn sockets() {
+    let time = |name: &str| {
+        let path = PATHS.iter().find(|path| path.name == name);
+        let Some(path) = path else { return f64::NAN };
+        let runtime = still_runtime();
+        let _entered = runtime.enter();
+        let mut round = (path.set_up)();
+        round(&mut benches::NoMeter);
+        fastest(|| {
+            let mut stopwatch = Stopwatch(Duration::ZERO);
+            (0..20).for_each(|_| round(&mut stopwatch));
+            stopwatch.0 / 20
+        }) / f64::from(path.units)
+    };
+    let (ours, bare) = (time("sockets_1k"), time("sockets_1k_without_bayeux"));
+    println!("ns of a push to each of 1,000 WebSockets over connections in memory, without Bayeux, ratio");
+    println!("  {:<32} {ours:>8.0} {bare:>8.0} {:>8.2}", "one event", ours / bare);
+}
+
+struct Stopwatch(Duration);
+
+impl Meter for Stopwatch {
+    fn measure(&mut self, work: &mut dyn FnMut()) {
+        let start = Instant::now();
+        work();
+        self.0 += start.elapsed();
+    }
 }
 
 /// What this process has used so far; not a number where there is no `/proc`.

@@ -11,7 +11,9 @@ use tokio_tungstenite::tungstenite::{
 use crate::{
     Reason,
     dispatch::{BrowserCookies, Dispatched, Exchange},
-    server::State,
+    panics::Contained,
+    protocol::BrowserId,
+    server::{BrowserBinding, State},
     transport::request::{self, Refusal},
 };
 
@@ -30,10 +32,22 @@ impl Opening {
             self.state.hub.counters.limited(Reason::BodyTooLarge);
         }
     }
+
+    /// Nobody can set a cookie on a socket. Where one is required, the socket itself vouches for the sessions made on it.
+    pub(super) fn note_browser(&mut self, browser: BrowserId) {
+        if self.state.config.browser_binding == BrowserBinding::Required {
+            Arc::make_mut(&mut self.cookies).ids.push(browser);
+        }
+    }
 }
 
-/// Processes the messages of one frame.
+/// Processes the messages of one frame. User code that panics costs the socket, not what it has in its queue.
 pub(super) async fn process(opening: Opening, text: Utf8Bytes) -> Result<Dispatched, CloseFrame> {
+    let processed = Contained::new(dispatch(opening, text)).await;
+    processed.unwrap_or_else(|| Err(close(CloseCode::Error, "internal error")))
+}
+
+async fn dispatch(opening: Opening, text: Utf8Bytes) -> Result<Dispatched, CloseFrame> {
     let texts = [Cow::Borrowed(text.as_str())];
     let exchange = Exchange {
         state: &opening.state,

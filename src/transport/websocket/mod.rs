@@ -4,6 +4,7 @@
 //! A frame is written only when the one before is wholly with the operating system, so that what a client does not read
 //! waits in its session's queue.
 
+mod end;
 mod frame;
 mod message;
 mod socket;
@@ -90,7 +91,15 @@ fn accept(state: &State, request: &mut Parts) -> Result<Accepted, Refusal> {
     // Taken out: whoever keeps the request must not keep the connection.
     let upgrade = request.extensions.remove::<OnUpgrade>().ok_or(Refusal::Upgrade)?;
     let protocol = request.headers.get(SEC_WEBSOCKET_PROTOCOL);
-    let protocol = protocol.and_then(|names| names.to_str().ok()?.split(',').next()?.trim().parse().ok());
+    let first = |names: &str| {
+        names
+            .split(',')
+            .map(str::trim)
+            .find(|name| !name.is_empty())?
+            .parse()
+            .ok()
+    };
+    let protocol = protocol.and_then(|names| first(names.to_str().ok()?));
     Ok(Accepted { upgrade, key, protocol })
 }
 

@@ -11,11 +11,11 @@ use std::{
 
 use bytes::Bytes;
 use futures_core::Stream;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::SinkExt;
 use http::request::Parts;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Instant, Sleep, sleep, timeout},
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, Sleep, sleep},
 };
 use tokio_tungstenite::{
     WebSocketStream,
@@ -26,6 +26,7 @@ use tokio_tungstenite::{
 };
 
 use super::{
+    end::End,
     frame::{Frame, Messages, answer},
     message::{Opening, close, close_for, process},
 };
@@ -37,23 +38,11 @@ use crate::{
     transport::{cookie, outgoing},
 };
 
-/// How long a client may take to confirm that the socket closes.
-const CLOSING_TIME: Duration = Duration::from_secs(5);
-
-/// How long what a client goes on sending is read and thrown away, so that it gets to read why.
-const LINGER: Duration = Duration::from_secs(1);
+/// A session that is fed without pause must not keep its client from being heard. Far less than the runtime allows to be
+/// done in one turn.
+const FRAMES_IN_A_ROW: usize = 32;
 
 type Processing = Pin<Box<dyn Future<Output = Result<Dispatched, CloseFrame>> + Send>>;
-
-/// How a socket ends.
-enum End {
-    /// It is gone already.
-    Gone,
-    /// It is to be closed.
-    Close(CloseFrame),
-    /// It is to be closed, and what comes in can't be understood any more.
-    Fail(CloseFrame),
-}
 
 /// One socket. It belongs to the session of its latest handshake or connect; while it has none, to that of the first
 /// message that names one.
@@ -119,75 +108,72 @@ where
         self.outbox.clear();
         self.connects.clear();
         self.push = None;
-        match end {
-            End::Gone => {}
-            End::Close(frame) => {
-                let closed = async {
-                    let _ = self.stream.close(Some(frame)).await;
-                    while let Some(Ok(_)) = self.stream.next().await {}
-                };
-                let _ = timeout(CLOSING_TIME, closed).await;
-            }
-            End::Fail(frame) => {
-                let closed = async {
-                    let _ = self.stream.close(Some(frame)).await;
-                    poll_fn(|cx| discard(self.stream.get_mut(), cx)).await;
-                };
-                let _ = timeout(LINGER, closed).await;
-            }
-        }
+        end.tell(&mut self.stream).await;
     }
 
     /// Does whatever can be done now, until the socket ends.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        if let Poll::Ready(end) = self.poll_timer(cx) {
+            return Poll::Ready(end);
+        }
+        self.poll_drained(cx);
+        self.poll_connects(cx);
         loop {
-            if self
-                .drained
-                .as_mut()
-                .is_some_and(|drained| drained.as_mut().poll(cx).is_ready())
-            {
-                self.drained = None;
-                self.closing = Some(close(CloseCode::Away, "the server shuts down"));
+            let output = self.poll_frames(cx);
+            if let Poll::Ready(Some(end)) = output {
+                return Poll::Ready(end);
             }
-            self.poll_connects(cx);
-            let Poll::Ready(written) = self.stream.poll_flush_unpin(cx).map_err(drop) else {
-                // It is read from nonetheless: a client may well wait for us to read before it does.
-                match self.poll_input(cx) {
-                    Poll::Ready(Some(end)) => return Poll::Ready(end),
-                    Poll::Ready(None) => continue,
-                    Poll::Pending => return self.poll_timer(cx),
-                }
-            };
-            if written.is_err() {
-                return Poll::Ready(End::Gone);
+            // It is read from even if nothing can be written: a client may well wait for us to read before it does.
+            let input = self.poll_input(cx);
+            if let Poll::Ready(Some(end)) = input {
+                return Poll::Ready(end);
             }
-            if let Some(messages) = self.in_flight.take() {
-                messages.commit();
+            if output.is_pending() && input.is_pending() {
+                return Poll::Pending;
             }
-            if let Some(frame) = self.next_frame(cx) {
-                self.in_flight = frame.messages;
-                let text = Utf8Bytes::try_from(frame.json).unwrap_or_default();
-                if self.stream.start_send_unpin(Message::Text(text)).is_err() {
-                    return Poll::Ready(End::Gone);
-                }
-                continue;
+        }
+    }
+
+    /// Writes what there is, but not for so long that nobody listens meanwhile.
+    fn poll_frames(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
+        for _ in 0..FRAMES_IN_A_ROW {
+            if let Some(end) = std::task::ready!(self.poll_output(cx)) {
+                return Poll::Ready(Some(end));
             }
-            if std::mem::take(&mut self.is_ping_due) {
-                if self.stream.start_send_unpin(Message::Ping(Bytes::new())).is_err() {
-                    return Poll::Ready(End::Gone);
-                }
-                continue;
-            }
-            if self.processing.is_none()
-                && let Some(frame) = self.closing.take()
-            {
-                return Poll::Ready(End::Close(frame));
-            }
-            match self.poll_input(cx) {
-                Poll::Ready(Some(end)) => return Poll::Ready(end),
-                Poll::Ready(None) => {}
-                Poll::Pending => return self.poll_timer(cx),
-            }
+        }
+        Poll::Ready(None)
+    }
+
+    /// Writes the next frame once the one before is out; pending if there is nothing to be written, or no room.
+    fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
+        if std::task::ready!(self.stream.poll_flush_unpin(cx)).is_err() {
+            return Poll::Ready(Some(End::Gone));
+        }
+        if let Some(messages) = self.in_flight.take() {
+            messages.commit();
+        }
+        let message = if std::mem::take(&mut self.is_ping_due) {
+            Message::Ping(Bytes::new())
+        } else if let Some(frame) = self.next_frame(cx) {
+            self.in_flight = frame.messages;
+            Message::Text(Utf8Bytes::try_from(frame.json).unwrap_or_default())
+        } else if self.processing.is_none()
+            && let Some(frame) = self.closing.take()
+        {
+            return Poll::Ready(Some(End::Close(frame)));
+        } else {
+            return Poll::Pending;
+        };
+        let written = self.stream.start_send_unpin(message);
+        Poll::Ready(written.is_err().then_some(End::Gone))
+    }
+
+    /// Notes that the server shuts down.
+    fn poll_drained(&mut self, cx: &mut Context<'_>) {
+        let drained = self.drained.as_mut();
+        if drained.is_some_and(|drained| drained.as_mut().poll(cx).is_ready()) {
+            self.drained = None;
+            self.closing = Some(close(CloseCode::Away, "the server shuts down"));
         }
     }
 
@@ -200,27 +186,39 @@ where
             0 => usize::MAX,
             most => most,
         };
-        let Poll::Ready(taken) = self.push.as_mut()?.poll_take(cx, most) else {
-            return None;
-        };
-        match taken {
-            Ok(mut lease) => {
-                outgoing::show(&mut lease);
-                Some(Frame {
-                    json: outgoing::array(outgoing::events(&lease)),
-                    messages: Some(Messages::Pushed(lease)),
-                })
-            }
-            Err(reason) => {
-                self.push = None;
-                self.is_bound = reason == Reason::Superseded;
-                if matches!(reason, Reason::ClientDisconnect | Reason::ServerDisconnect) {
-                    self.closing = Some(close(CloseCode::Normal, "disconnected"));
-                    // A connect that has waited for the last event is answered now.
-                    self.poll_connects(cx);
+        loop {
+            let Poll::Ready(taken) = self.push.as_mut()?.poll_take_until_shutdown(cx, most) else {
+                return None;
+            };
+            match taken {
+                Ok(mut lease) => {
+                    outgoing::show(&mut lease);
+                    // Extensions may have deleted all there was.
+                    if lease.messages().is_empty() {
+                        lease.commit_pushed();
+                        continue;
+                    }
+                    return Some(Frame {
+                        json: outgoing::array(outgoing::events(&lease)),
+                        messages: Some(Messages::Pushed(lease)),
+                    });
                 }
-                self.outbox.pop_front()
+                Err(reason) => {
+                    self.lose_session(reason, cx);
+                    return self.outbox.pop_front();
+                }
             }
+        }
+    }
+
+    /// Nothing comes from the session any more.
+    fn lose_session(&mut self, reason: Reason, cx: &mut Context<'_>) {
+        self.push = None;
+        self.is_bound = reason == Reason::Superseded;
+        if matches!(reason, Reason::ClientDisconnect | Reason::ServerDisconnect) {
+            self.closing = Some(close(CloseCode::Normal, "disconnected"));
+            // A connect that has waited for the last event is answered now.
+            self.poll_connects(cx);
         }
     }
 
@@ -283,10 +281,14 @@ where
             replies,
             connects,
             new_session,
+            new_browser,
             named_session,
             messages: count,
             ..
         } = dispatched;
+        if let Some(browser) = new_browser {
+            self.opening.note_browser(browser);
+        }
         let latest = connects.last().map(|connect| Arc::clone(connect.session()));
         if let Some(session) = new_session {
             self.bind(session, false);
@@ -306,14 +308,22 @@ where
         for connect in connects {
             self.connect(connect, count == 1);
         }
+        self.poll_connects(cx);
     }
 
     fn bind(&mut self, session: Arc<Session>, with_connect: bool) {
         self.is_bound = true;
-        let is_bound = |push: &Push| Arc::ptr_eq(push.session(), &session) && push.is_newest();
-        if !self.push.as_ref().is_some_and(is_bound) {
+        let Some(push) = self.push.take() else {
             self.push = Some(Push::attach(session, with_connect));
+            return;
+        };
+        if !Arc::ptr_eq(push.session(), &session) {
+            push.leave();
+        } else if push.is_newest() {
+            self.push = Some(push);
+            return;
         }
+        self.push = Some(Push::attach(session, with_connect));
     }
 
     /// A connect that shares its frame is never held.
@@ -327,23 +337,23 @@ where
         }
     }
 
-    /// Sends a ping when it is time, and ends a socket from which nothing comes.
+    /// Has a ping sent when it is time, and ends a socket from which nothing comes.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        std::task::ready!(self.timer.as_mut().poll(cx));
-        let config = &self.opening.state.config.websocket;
-        let last = if self.push.is_some() {
-            self.heard
-        } else {
-            self.spoken_to
-        };
-        if self.processing.is_none() && last.elapsed() >= config.idle_timeout {
-            return Poll::Ready(End::Close(close(CloseCode::Away, "idle")));
+        loop {
+            std::task::ready!(self.timer.as_mut().poll(cx));
+            let last = if self.push.is_some() {
+                self.heard
+            } else {
+                self.spoken_to
+            };
+            let is_idle = last.elapsed() >= self.opening.state.config.websocket.idle_timeout;
+            if is_idle && self.processing.is_none() {
+                return Poll::Ready(End::Close(close(CloseCode::Away, "idle")));
+            }
+            self.is_ping_due = true;
+            let next = Instant::now() + tick(&self.opening.state);
+            self.timer.as_mut().reset(next);
         }
-        self.is_ping_due = true;
-        let next = Instant::now() + tick(&self.opening.state);
-        self.timer.as_mut().reset(next);
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 }
 
@@ -360,16 +370,4 @@ fn tick(state: &State) -> Duration {
         .ping_interval
         .min(config.idle_timeout)
         .max(Duration::from_millis(1))
-}
-
-/// Reads until the other side has closed.
-fn discard(stream: &mut (impl AsyncRead + Unpin), cx: &mut Context<'_>) -> Poll<()> {
-    let mut room = [0; 4096];
-    loop {
-        let mut buffer = ReadBuf::new(&mut room);
-        let read = std::task::ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer));
-        if read.is_err() || buffer.filled().is_empty() {
-            return Poll::Ready(());
-        }
-    }
 }
