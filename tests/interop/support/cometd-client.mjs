@@ -11,17 +11,24 @@ export class CometdClient {
   #patterns = new Map();
   #resubscribed = Promise.resolve();
 
-  constructor(cometd, url) {
+  /** It knows no other transports than `transports`; `options` are those of the library's `configure`. */
+  constructor(cometd, url, transports = ["long-polling"], options = {}) {
     this.#cometd = cometd;
-    cometd.unregisterTransport("websocket");
-    cometd.unregisterTransport("callback-polling");
-    cometd.configure({ url, logLevel: "warn", maxSendBayeuxMessageSize: 1 << 20 });
+    for (const type of cometd.getTransportTypes()) {
+      if (!transports.includes(type)) cometd.unregisterTransport(type);
+    }
+    cometd.configure({ url, logLevel: "warn", maxSendBayeuxMessageSize: 1 << 20, ...options });
     cometd.addListener("/meta/handshake", ({ successful, clientId }) => {
       if (!successful) return;
       this.sessions.push(clientId);
       const again = [...this.#patterns.keys()].map((pattern) => this.#subscribe(pattern));
       this.#resubscribed = Promise.allSettled(again).then((results) => results.every((each) => each.status === "fulfilled"));
     });
+  }
+
+  /** The transport that it uses now. */
+  transport() {
+    return this.#cometd.getTransport()?.type;
   }
 
   /** Resolves when the handshake and the first connect have succeeded. */
