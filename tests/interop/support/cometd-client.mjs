@@ -38,7 +38,8 @@ export class CometdClient {
         this.#cometd.removeListener(listener);
         settle(reply, resolve, reject);
       });
-      this.#cometd.handshake((reply) => reply.successful || reject(new Error(JSON.stringify(reply))));
+      // After a failure of the network, it tries again, maybe on another transport.
+      this.#cometd.handshake((reply) => reply.successful || reply.failure || reject(new Error(JSON.stringify(reply))));
     });
   }
 
