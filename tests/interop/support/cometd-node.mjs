@@ -18,6 +18,13 @@ export function newCometd() {
   return withRequests(window.XMLHttpRequest);
 }
 
+/** Several of them that share a cookie store, as the pages of a browser do. */
+export function newCometdsOfOneBrowser(count) {
+  adapt();
+  const Request = window.XMLHttpRequest;
+  return Array.from({ length: count }, () => withRequests(Request));
+}
+
 /** A client that shares its cookies with all others of this process: how the package works out of the box. */
 export function newCometdClientWithSharedCookies(url) {
   return new CometdClient(withRequests(SharedJarRequest), url);

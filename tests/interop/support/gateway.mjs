@@ -108,6 +108,14 @@ class Gateway {
     return open.length;
   }
 
+  /** Cuts the sockets that are open now, with whatever is on its way in them. */
+  breakSockets() {
+    for (const { client, server } of this.#upgraded) {
+      client.resetAndDestroy();
+      server?.resetAndDestroy();
+    }
+  }
+
   async close() {
     this.cut();
     this.#server.close();
