@@ -64,6 +64,7 @@ describe("a session", () => {
   }
 
   const acknowledging = (url) => [new AcknowledgingClient(url, 5, "websocket")];
+  // The events of a connect come in frames of their own before its reply: where it breaks in between, they come again.
   withGateway(`that acknowledges loses nothing though its socket breaks ${CUTS} times with messages on their way`, acknowledging, async (publisher, [client], t) => {
     await client.connect();
     await client.subscribe("/stream");
@@ -73,7 +74,14 @@ describe("a session", () => {
       await until("a new socket", () => gateway.sockets.opened > opened);
       return 1;
     });
-    assert.deepEqual(dataOf(await receivedBy(client, published)), [...Array(published).keys()]);
+    await until("all messages", () => client.received.at(-1)?.data === published - 1);
+    let [next, repeats] = [0, 0];
+    for (const number of dataOf(client.received)) {
+      assert.ok(number <= next, `${number} where ${next} was missing`);
+      if (number < next) repeats++;
+      next = number + 1;
+    }
+    assert.ok(repeats <= CUTS, `${repeats} repeats`);
     assert.equal(client.sessions.length, 1);
     t.diagnostic(`${published} messages over ${gateway.sockets.opened} sockets`);
   });
@@ -117,8 +125,6 @@ describe("a session", () => {
     withGateway(`of a page that is loaded again goes on by ${transport} and misses nothing`, newPages, async (publisher, [first, second]) => {
       await first.connect();
       await first.subscribed;
-      await publisher.publish("/reloaded", "before");
-      await receivedBy(first, 1);
       first.reload();
       await publisher.publish("/reloaded", "meanwhile");
       // Nothing is left of the first page but what the browser keeps.
