@@ -7,7 +7,11 @@ import { startGateway } from "./support/gateway.mjs";
 import { startExample } from "./support/server.mjs";
 import { until } from "./support/until.mjs";
 
-const CLIENTS = { cometd: "cometd.js", faye: "Faye's client" };
+/** Each with what keeps it to long-polling. */
+const CLIENTS = {
+  cometd: ["cometd.js", ["long-polling"]],
+  faye: ["Faye's client", ["websocket", "eventsource"]],
+};
 const CROWD = 6;
 
 describe("in Chromium", () => {
@@ -15,10 +19,10 @@ describe("in Chromium", () => {
   before(async () => (browser = await launchChromium()));
   after(() => browser.close());
 
-  for (const [kind, title] of Object.entries(CLIENTS)) {
-    describe(`${title} on a page of the same origin`, () => {
+  for (const [kind, [title, transports]] of Object.entries(CLIENTS)) {
+    describe(`${title} on a page of the same origin, by long-polling`, () => {
       // Chromium repeats a request at once when a connection that it kept alive turns out to be closed.
-      behavesLikeABayeuxClient((url) => PageClient.open(browser, kind, url), { requestsToRecover: 12, crowd: CROWD });
+      behavesLikeABayeuxClient((url) => PageClient.open(browser, kind, url, { more: [transports] }), { requestsToRecover: 12, crowd: CROWD });
     });
   }
 
@@ -30,7 +34,7 @@ describe("in Chromium", () => {
       const server = await startExample("axum", { ALLOW_ORIGIN: origin });
       const clients = [];
       try {
-        for (const _ of [1, 2]) clients.push(await PageClient.open(browser, "cometd", server.url, origin));
+        for (const _ of [1, 2]) clients.push(await PageClient.open(browser, "cometd", server.url, { origin }));
         const [alice, bob] = clients;
         for (const client of clients) {
           await client.connect();

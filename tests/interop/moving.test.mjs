@@ -116,15 +116,13 @@ describe("a session", () => {
         page.registerExtension("ack", new AckExtension());
         page.registerExtension("reload", new ReloadExtension());
         const client = new CometdClient(page, url, [transport]);
-        client.reload = () => page.reload();
-        // From the handshake's reply on, nothing is missed.
-        page.addListener("/meta/handshake", () => (client.subscribed = client.subscribe("/reloaded")));
+        client.subscribeAtHandshake("/reloaded");
         return client;
       });
     };
     withGateway(`of a page that is loaded again goes on by ${transport} and misses nothing`, newPages, async (publisher, [first, second]) => {
       await first.connect();
-      await first.subscribed;
+      await until("a subscription", () => first.resubscribed());
       first.reload();
       await publisher.publish("/reloaded", "meanwhile");
       // Nothing is left of the first page but what the browser keeps.

@@ -47,6 +47,16 @@ export class CometdClient {
     return this.#subscribe(pattern);
   }
 
+  /** Subscribes in every session as soon as it is there: from the handshake's reply on, nothing is missed. */
+  subscribeAtHandshake(pattern) {
+    this.#patterns.set(pattern, null);
+  }
+
+  /** With the reload extension: keeps what the next page needs. */
+  reload() {
+    this.#cometd.reload();
+  }
+
   #subscribe(pattern) {
     return new Promise((resolve, reject) => {
       const receive = ({ channel, data }) => {
