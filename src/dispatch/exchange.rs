@@ -31,11 +31,20 @@ pub(crate) struct BrowserCookies {
     pub(crate) ids: Vec<BrowserId>,
     /// Whether there is one that this server can't have set.
     pub(crate) foreign: bool,
+    /// When a connection was opened that brought its cookies then and can bring no newer ones, in nanoseconds of Unix
+    /// time.
+    pub(crate) fixed_at: Option<u64>,
 }
 
 impl BrowserCookies {
     fn is_empty(&self) -> bool {
         self.ids.is_empty() && !self.foreign
+    }
+
+    /// Whether the cookie of a session was set too late to be among these. Faye's client opens its socket before it
+    /// handshakes.
+    fn precede(&self, session: &Session) -> bool {
+        self.fixed_at.is_some_and(|time| time < session.id.generated_at())
     }
 }
 
@@ -149,7 +158,8 @@ impl Exchange<'_> {
             session.bind();
             return true;
         }
-        self.cookies.is_empty() && binding == BrowserBinding::OnFirstUse && !session.is_bound()
+        let is_excused = !session.is_bound() || self.cookies.precede(session);
+        self.cookies.is_empty() && binding == BrowserBinding::OnFirstUse && is_excused
     }
 
     /// The reply to a message that failed: whatever of it can be echoed is.

@@ -3,6 +3,8 @@
 use cookie::{Cookie, CookieBuilder};
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
+#[cfg(feature = "websocket")]
+use crate::protocol::unix_nanos;
 use crate::{
     dispatch::BrowserCookies,
     protocol::BrowserId,
@@ -32,6 +34,15 @@ pub(super) fn read(headers: &HeaderMap, config: &Config) -> BrowserCookies {
         }
     }
     cookies
+}
+
+/// The browser cookies of a request that opens a socket: those of all messages that will come on it.
+#[cfg(feature = "websocket")]
+pub(super) fn read_for_socket(headers: &HeaderMap, config: &Config) -> BrowserCookies {
+    BrowserCookies {
+        fixed_at: Some(unix_nanos()),
+        ..read(headers, config)
+    }
 }
 
 /// The `Set-Cookie` header for a new browser; `None` if the configured attributes can't be put into a header.
