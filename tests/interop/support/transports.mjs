@@ -16,8 +16,9 @@ const TIMEOUT_MS = "2000";
  * - `newClient(url)` makes, or promises, a client that shall use it.
  * - `begins`: the transport on which its sessions begin, if that is another.
  * - `calls`: whether the client knows remote calls.
+ * - `ends`: how the server ends before it comes back, each a test.
  */
-export function worksOn(transport, newClient, { begins, calls = false } = {}) {
+export function worksOn(transport, newClient, { begins, calls = false, ends = ["crash", "shutdown"] } = {}) {
   describe(`on ${transport}`, () => {
     let server, gateway;
     before(async () => {
@@ -59,7 +60,7 @@ export function worksOn(transport, newClient, { begins, calls = false } = {}) {
       await bob.disconnect();
     });
 
-    for (const end of ["crash", "shutdown"]) {
+    for (const end of ends) {
       withServer(`it comes back after a ${end} of the server`, () => gateway.url, 2, newClient, async (clients) => {
         const [alice] = clients;
         const channel = `/after/${end}`;
