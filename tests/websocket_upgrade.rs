@@ -223,16 +223,6 @@ async fn a_socket_that_was_opened_before_the_handshake_set_the_cookie_is_used_wi
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_socket_that_could_have_brought_the_cookie_is_refused_without_it() {
-    let server = BayeuxServer::new();
-    let client = client_that_keeps_its_cookie(&server).await;
-    let mut socket = Socket::open(&server).await;
-    socket.id.clone_from(&client.id);
-    let reply = socket.ask(json!({ "channel": "/meta/connect" })).await;
-    assert_eq!(reply["error"], "402::session_unknown");
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_socket_of_before_with_another_browsers_cookie_is_refused() {
     let server = BayeuxServer::new();
     let cookie = format!("cookie: BAYEUX_BROWSER={}\r\n", "0".repeat(40));

@@ -25,6 +25,9 @@ pub(crate) struct Exchange<'a> {
     pub(crate) pushes: bool,
 }
 
+/// How long a request may be on its way that was sent before a cookie was set, in nanoseconds.
+const IN_FLIGHT: u64 = 10_000_000_000;
+
 /// The browser cookies of one request. There may be several of the name, set for different paths.
 #[derive(Debug, Default)]
 pub(crate) struct BrowserCookies {
@@ -41,10 +44,12 @@ impl BrowserCookies {
         self.ids.is_empty() && !self.foreign
     }
 
-    /// Whether the cookie of a session was set too late to be among these. Faye's client opens its socket before it
-    /// handshakes.
-    fn precede(&self, session: &Session) -> bool {
-        self.fixed_at.is_some_and(|time| time < session.id.generated_at())
+    /// Whether the cookie of a session may have been set too late to be among these. Faye's client opens its socket while
+    /// it handshakes, and which of the two comes first is a matter of luck.
+    fn may_precede(&self, session: ClientId) -> bool {
+        let set_at = session.generated_at();
+        self.fixed_at
+            .is_some_and(|time| time < set_at.saturating_add(IN_FLIGHT))
     }
 }
 
@@ -158,7 +163,7 @@ impl Exchange<'_> {
             session.bind();
             return true;
         }
-        let is_excused = !session.is_bound() || self.cookies.precede(session);
+        let is_excused = !session.is_bound() || self.cookies.may_precede(session.id);
         self.cookies.is_empty() && binding == BrowserBinding::OnFirstUse && is_excused
     }
 
@@ -204,4 +209,23 @@ pub(super) fn unknown<'m>(message: &Inbound<'m>) -> Denied<'m> {
 /// Start again, at once.
 pub(super) fn unknown_session_advice(state: &State) -> Advice {
     Advice::new(Reconnect::Handshake, Duration::ZERO, state.config.timeout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_socket_of_before_or_shortly_after_its_session_is_excused() {
+        let session = ClientId::generate();
+        let opened_at = |time| BrowserCookies {
+            fixed_at: Some(time),
+            ..BrowserCookies::default()
+        };
+        let made_at = session.generated_at();
+        assert!(opened_at(made_at - 1).may_precede(session));
+        assert!(opened_at(made_at + IN_FLIGHT - 1).may_precede(session));
+        assert!(!opened_at(made_at + IN_FLIGHT).may_precede(session));
+        assert!(!BrowserCookies::default().may_precede(session));
+    }
 }
