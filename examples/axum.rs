@@ -8,6 +8,8 @@
 //!   its headers get onto Bayeux answers too, and it answers the preflight `OPTIONS /cometd`.
 //! - CORS with cookies. Bayeux sessions use a cookie, so credentials are allowed, and then every list must be
 //!   spelt out: tower-http panics when credentials meet a wildcard.
+//! - JSONP, where it is wanted: Faye's client needs it for the handshake of a page of another origin. CORS does not hold
+//!   it, so any page may then use this server.
 //!
 //! With `--features websocket` it serves WebSockets, too: nothing else is needed, for axum lets connections be upgraded.
 //!
@@ -22,6 +24,7 @@
 //! |---|---|---|
 //! | `PORT` | the port on 127.0.0.1; 0 picks a free one | 8081 |
 //! | `ALLOW_ORIGIN` | the origin whose pages may use this server | `http://127.0.0.1:3000` |
+//! | `JSONP` | 1 to serve JSONP, too | 0 |
 //!
 //! What to try (the trace of every request is on stderr):
 //!
@@ -59,7 +62,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
-use tower_bayeux::{BayeuxLayer, BayeuxServer};
+use tower_bayeux::{BayeuxLayer, BayeuxServer, Transport, Transports};
 use tower_http::{cors::CorsLayer, trace::TraceLayer};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -70,7 +73,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .with_writer(std::io::stderr)
         .init();
 
-    let bayeux = BayeuxServer::new();
+    let mut transports = Transports::default();
+    if env::var("JSONP").is_ok_and(|value| value == "1") {
+        transports = transports.with(Transport::CallbackPolling);
+    }
+    let bayeux = BayeuxServer::builder().transports(transports).build();
     let origin = env::var("ALLOW_ORIGIN").unwrap_or_else(|_| "http://127.0.0.1:3000".to_owned());
 
     let app = Router::new()

@@ -8,7 +8,8 @@
 //! - A graceful end: [`BayeuxServer::shutdown`] answers the held polls and closes streams and sockets, so hyper need not
 //!   wait for them.
 //!
-//! Anybody may subscribe and publish anywhere, so any Bayeux client or test suite can be pointed at it.
+//! Anybody may subscribe and publish anywhere, and call `/service/echo`, so any Bayeux client or test suite can be pointed
+//! at it.
 //!
 //! ```text
 //! cargo run --example hyper --features websocket
@@ -42,8 +43,9 @@ use hyper_util::{
     server::{conn::auto, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
+use serde_json::Value;
 use tokio::net::TcpListener;
-use tower_bayeux::{BayeuxServer, BayeuxService, Transports};
+use tower_bayeux::{BayeuxServer, BayeuxService, Transports, call::Data};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -52,6 +54,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .timeout(Duration::from_millis(env_or("BAYEUX_TIMEOUT_MS", 30_000)?))
         .max_interval(Duration::from_millis(env_or("BAYEUX_MAX_INTERVAL_MS", 30_000)?))
         .build();
+    bayeux.service(
+        "/service/echo",
+        |Data(anything): Data<Value>| async move { Data(anything) },
+    )?;
     let service = TowerToHyperService::new(BayeuxService::new("/cometd", bayeux.clone()));
 
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, env_or("PORT", 8080)?)).await?;

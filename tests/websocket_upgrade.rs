@@ -194,3 +194,41 @@ async fn a_handshake_on_a_socket_binds_its_session_to_the_sockets_cookie() {
     };
     assert_eq!(client.poll().await.only()["successful"], true);
 }
+
+/// A handshake by POST of a client that keeps its cookie, and a connect that returns it.
+async fn client_that_keeps_its_cookie(server: &BayeuxServer) -> Client {
+    let answer = common::send_json(server, json!([{ "channel": "/meta/handshake", "version": "1.0" }])).await;
+    let client = Client {
+        server: server.clone(),
+        id: answer.only()["clientId"].as_str().unwrap().to_owned(),
+        cookie: answer
+            .new_cookie()
+            .map(|cookie| cookie.split(';').next().unwrap().to_owned()),
+    };
+    assert_eq!(client.connect().await.only()["successful"], true);
+    client
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_that_was_opened_before_the_handshake_set_the_cookie_is_used_without_it() {
+    let server = BayeuxServer::new();
+    // As Faye's client does in a browser: by the time the socket is needed, it is open.
+    let mut socket = Socket::open(&server).await;
+    let client = client_that_keeps_its_cookie(&server).await;
+    client.subscribe("/a").await;
+    socket.id.clone_from(&client.id);
+    socket.hold("1").await;
+    server.publish("/a", &1).unwrap();
+    assert_eq!(socket.message().await["data"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_of_before_with_another_browsers_cookie_is_refused() {
+    let server = BayeuxServer::new();
+    let cookie = format!("cookie: BAYEUX_BROWSER={}\r\n", "0".repeat(40));
+    let mut socket = Socket::open_with(&server, &cookie).await;
+    let client = client_that_keeps_its_cookie(&server).await;
+    socket.id.clone_from(&client.id);
+    let reply = socket.ask(json!({ "channel": "/meta/connect" })).await;
+    assert_eq!(reply["error"], "402::session_unknown");
+}

@@ -1,13 +1,18 @@
-// A small Bayeux client: long-polling with fetch, no dependencies.
+// A small Bayeux client without dependencies. It uses a WebSocket where one can be had, and long-polling elsewhere; when
+// its socket is lost it goes on by whatever works then, in the same session.
 //
-//   const client = new BayeuxClient("/cometd", { onStatus: (state) => ... });
+//   const client = new BayeuxClient("/cometd", { onStatus: (state, transport) => ... });
 //   client.on("/news/*", (data, channel) => ...);   // hears what is subscribed to or delivered
 //   client.subscribe("/news/*");                    // now, and again after every handshake
 //   client.start();
 //   await client.publish("/service/ask", { question: 42 });
 //
-// The state is one of "connecting", "connected", "reconnecting", "disconnected".
+// The state is one of "connecting", "connected", "reconnecting", "disconnected"; the transport is "websocket",
+// "long-polling" or, where there is none, null.
 
+import { LongPolling, Socket } from "/transports.js";
+
+const OPEN_TIMEOUT = 3_000;
 const REQUEST_TIMEOUT = 10_000;
 const FIRST_BACKOFF = 500;
 
@@ -19,6 +24,8 @@ export class BayeuxClient {
   #state = "disconnected";
   #running = null; // the AbortController of the current run, null when stopped
   #wake = () => {}; // ends the current pause after a failure
+  #transport = null;
+  #trustsSockets = true;
   #clientId = null;
   #advice = {};
   #lastId = 0;
@@ -28,7 +35,7 @@ export class BayeuxClient {
 
   /**
    * @param url where the server is
-   * @param onStatus told of every change of state
+   * @param onStatus told of every change of state, and by which transport it is
    * @param greet what to publish first in every new session: returns a list of [channel, data]
    * @param maxBackoff the longest pause between two attempts to reach the server, in milliseconds
    */
@@ -45,6 +52,10 @@ export class BayeuxClient {
     return this.#state;
   }
 
+  get transport() {
+    return this.#transport?.name ?? null;
+  }
+
   on(pattern, listener) {
     this.#listeners.set(pattern, [...(this.#listeners.get(pattern) ?? []), listener]);
   }
@@ -52,7 +63,7 @@ export class BayeuxClient {
   subscribe(subscription) {
     this.#subscriptions.add(subscription);
     if (this.#state === "connected") {
-      this.#post([this.#message("/meta/subscribe", { subscription })]).catch(() => {});
+      this.#exchange([this.#message("/meta/subscribe", { subscription })]).catch(() => {});
     }
   }
 
@@ -76,6 +87,7 @@ export class BayeuxClient {
     this.#running.abort();
     this.#running = null;
     this.#wake();
+    this.#dropTransport();
     if (this.#clientId) {
       const body = JSON.stringify([this.#message("/meta/disconnect", {})]);
       const blob = new Blob([body], { type: "application/json" });
@@ -93,6 +105,7 @@ export class BayeuxClient {
     this.#setState("connecting");
     while (!stopped.aborted) {
       try {
+        await this.#chooseTransport(stopped);
         const answer = await (this.#clientId ? this.#poll(stopped) : this.#open(stopped));
         if (stopped.aborted) return;
         if (this.#advice.reconnect === "none") return this.#giveUp();
@@ -107,6 +120,7 @@ export class BayeuxClient {
         if (this.#advice.interval > 0) await new Promise((go) => setTimeout(go, this.#advice.interval));
       } catch {
         if (stopped.aborted) return;
+        this.#dropTransport();
         this.#setState("reconnecting");
         // Spread out, so that all the pages do not come back to a restarted server in the same instant.
         await this.#pause(backoff * (0.5 + Math.random() / 2));
@@ -115,15 +129,30 @@ export class BayeuxClient {
     }
   }
 
+  // A WebSocket if it can be had. What was lost or has failed is not used again, but for long-polling.
+  async #chooseTransport(stopped) {
+    if (this.#transport?.isOpen) return;
+    const receive = (message) => this.#receive(message);
+    const socket = this.#trustsSockets ? await Socket.open(this.#url, receive, OPEN_TIMEOUT) : null;
+    if (stopped.aborted) return socket?.close();
+    this.#transport = socket ?? new LongPolling(this.#url, receive);
+  }
+
+  #dropTransport() {
+    if (this.#transport?.hasHeard === false) this.#trustsSockets = false;
+    this.#transport?.close();
+    this.#transport = null;
+  }
+
   // A new session: the handshake, then in one request all subscriptions, the greeting and the first connect.
   async #open(stopped) {
     this.#advice = {};
     const handshake = this.#message("/meta/handshake", {
       version: "1.0",
       minimumVersion: "1.0",
-      supportedConnectionTypes: ["long-polling"],
+      supportedConnectionTypes: ["websocket", "long-polling"],
     });
-    const [welcome] = await this.#post([handshake], { stopped });
+    const [welcome] = await this.#exchange([handshake], { stopped });
     if (!welcome?.successful) return welcome ?? { error: "no answer" };
     this.#clientId = welcome.clientId;
 
@@ -134,15 +163,18 @@ export class BayeuxClient {
     return this.#connect(messages, { stopped });
   }
 
-  // The long poll: answered when there is something to tell, or when advice.timeout has passed.
+  // The long poll: answered when there is something to tell, or when advice.timeout has passed. On a WebSocket events
+  // come without it; it only tells both sides that the other is there.
   #poll(stopped) {
     const held = this.#advice.timeout ?? 60_000;
     return this.#connect([], { stopped, timeout: held + REQUEST_TIMEOUT });
   }
 
   async #connect(before, options) {
-    const connect = this.#message("/meta/connect", { connectionType: "long-polling" });
-    const replies = await this.#post([...before, connect], options);
+    const connect = this.#message("/meta/connect", { connectionType: this.#transport.name });
+    // After a break the answer shall come at once, and with it the good news.
+    if (this.#state !== "connected") connect.advice = { timeout: 0 };
+    const replies = await this.#exchange([...before, connect], options);
     const reply = replies.find((reply) => reply.channel === "/meta/connect");
     if (!reply) throw new Error("no answer to the connect");
     return reply;
@@ -154,7 +186,7 @@ export class BayeuxClient {
     const sent = this.#outbox.splice(0).map((entry) => {
       return { entry, message: this.#message(entry.channel, { data: entry.data }) };
     });
-    this.#post(sent.map(({ message }) => message)).then(
+    this.#exchange(sent.map(({ message }) => message)).then(
       (replies) => {
         for (const { entry, message } of sent) {
           const reply = replies.find((reply) => reply.id === message.id);
@@ -174,24 +206,15 @@ export class BayeuxClient {
     return message;
   }
 
-  // One request. Hands the events in the answer to the listeners and returns the replies.
-  async #post(messages, { stopped, timeout = REQUEST_TIMEOUT } = {}) {
-    const signals = [AbortSignal.timeout(timeout), stopped].filter(Boolean);
-    const response = await fetch(this.#url, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(messages),
-      signal: AbortSignal.any(signals),
-    });
-    if (!response.ok) throw new Error(`HTTP status ${response.status}`);
-    const answer = await response.json();
-    const replies = [];
-    for (const message of answer) {
-      if (message.advice) this.#advice = { ...this.#advice, ...message.advice };
-      if ("data" in message) this.#dispatch(message);
-      else replies.push(message);
-    }
-    return replies;
+  // Sends messages and returns their replies. Events go to the listeners, whenever they come.
+  async #exchange(messages, { stopped, timeout = REQUEST_TIMEOUT } = {}) {
+    if (!this.#transport) throw new Error("not connected");
+    return this.#transport.exchange(messages, { timeout, signal: stopped });
+  }
+
+  #receive(message) {
+    if (message.advice) this.#advice = { ...this.#advice, ...message.advice };
+    if ("data" in message) this.#dispatch(message);
   }
 
   #dispatch({ channel, data }) {
@@ -208,6 +231,7 @@ export class BayeuxClient {
   }
 
   #giveUp() {
+    this.#dropTransport();
     this.#running = null;
     this.#clientId = null;
     this.#outbox.splice(0).forEach(({ reject }) => reject(new Error("disconnected")));
@@ -217,7 +241,7 @@ export class BayeuxClient {
   #setState(state) {
     if (state === this.#state) return;
     this.#state = state;
-    this.#onStatus(state);
+    this.#onStatus(state, this.transport);
   }
 
   #pause(milliseconds) {

@@ -12,6 +12,8 @@ const STATES = {
   disconnected: "Disconnected",
 };
 
+const TRANSPORTS = { websocket: "WebSocket", "long-polling": "long-polling" };
+
 let wantedName = null; // what this page joined as
 let ownName = null; // what the server made of it
 const seen = new Set(); // the ids of the lines on the page
@@ -19,9 +21,10 @@ const seen = new Set(); // the ids of the lines on the page
 const client = new BayeuxClient("/cometd", {
   // A new session knows no name: join again.
   greet: () => (wantedName ? [["/service/join", { name: wantedName }]] : []),
-  onStatus(state) {
+  onStatus(state, transport) {
     $("status").dataset.state = state;
-    $("status").textContent = STATES[state];
+    $("state").textContent = STATES[state];
+    $("transport").textContent = state === "connected" ? `by ${TRANSPORTS[transport]}` : "";
     hint(state === "disconnected" ? "The connection has ended. Reload the page to come back." : "");
   },
 });

@@ -2,17 +2,18 @@
 //!
 //! What it shows:
 //!
-//! - A page with a small Bayeux client written for it (`bayeux.js`), served by axum next to the [`BayeuxLayer`].
+//! - A page with a small Bayeux client written for it (`bayeux.js`, `transports.js`), served by axum next to the
+//!   [`BayeuxLayer`]. It uses a WebSocket where one can be had, and long-polling elsewhere; the page says which.
 //! - Clients talk to the server on `/service/**` channels, which no other client sees; the server checks what they
 //!   say and publishes it to everybody.
 //! - Presence from [`BayeuxServer::events`]: who came, who left, and whether they said goodbye.
 //! - Session attributes keep each session's name; [`ServerSession::deliver`] brings newcomers up to date.
 //!
 //! ```text
-//! cargo run --example chat
+//! cargo run --example chat --features websocket
 //! ```
 //!
-//! The page polls; with `--features websocket`, other clients may come by WebSocket.
+//! Without the feature, the page polls.
 //!
 //! `PORT` is the port on 127.0.0.1 (default 8083; 0 picks a free one). What to try: open the page in two windows and
 //! chat. Close one, and see it leave. Stop the server and start it again, and see the page come back by itself.
@@ -66,6 +67,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route("/", get(|| page("text/html", include_str!("index.html"))))
         .route("/chat.js", get(|| page("text/javascript", include_str!("chat.js"))))
         .route("/bayeux.js", get(|| page("text/javascript", include_str!("bayeux.js"))))
+        .route(
+            "/transports.js",
+            get(|| page("text/javascript", include_str!("transports.js"))),
+        )
         .route("/style.css", get(|| page("text/css", include_str!("style.css"))))
         .layer(BayeuxLayer::new("/cometd", bayeux.clone()));
 

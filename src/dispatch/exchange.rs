@@ -28,17 +28,31 @@ pub(crate) struct Exchange<'a> {
     pub(crate) pushes: bool,
 }
 
+/// How long a request may be on its way that was sent before a cookie was set, in nanoseconds.
+const IN_FLIGHT: u64 = 10_000_000_000;
+
 /// The browser cookies of one request. There may be several of the name, set for different paths.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BrowserCookies {
     pub(crate) ids: SmallVec<[BrowserId; 1]>,
     /// Whether there is one that this server can't have set.
     pub(crate) foreign: bool,
+    /// When a connection was opened that brought its cookies then and can bring no newer ones, in nanoseconds of Unix
+    /// time.
+    pub(crate) fixed_at: Option<u64>,
 }
 
 impl BrowserCookies {
     fn is_empty(&self) -> bool {
         self.ids.is_empty() && !self.foreign
+    }
+
+    /// Whether the cookie of a session may have been set too late to be among these. Faye's client opens its socket while
+    /// it handshakes, and which of the two comes first is a matter of luck.
+    fn may_precede(&self, session: ClientId) -> bool {
+        let set_at = session.generated_at();
+        self.fixed_at
+            .is_some_and(|time| time < set_at.saturating_add(IN_FLIGHT))
     }
 }
 
@@ -167,7 +181,8 @@ impl Exchange<'_> {
             session.bind();
             return true;
         }
-        self.cookies.is_empty() && binding == BrowserBinding::OnFirstUse && !session.is_bound()
+        let is_excused = !session.is_bound() || self.cookies.may_precede(session.id);
+        self.cookies.is_empty() && binding == BrowserBinding::OnFirstUse && is_excused
     }
 
     /// The reply to a message that failed: whatever of it can be echoed is.
@@ -212,4 +227,23 @@ pub(super) fn unknown<'m>(message: &Inbound<'m>) -> Denied<'m> {
 /// Start again, at once.
 pub(super) fn unknown_session_advice(state: &State) -> Advice {
     Advice::new(Reconnect::Handshake, Duration::ZERO, state.config.timeout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_socket_of_before_or_shortly_after_its_session_is_excused() {
+        let session = ClientId::generate();
+        let opened_at = |time| BrowserCookies {
+            fixed_at: Some(time),
+            ..BrowserCookies::default()
+        };
+        let made_at = session.generated_at();
+        assert!(opened_at(made_at - 1).may_precede(session));
+        assert!(opened_at(made_at + IN_FLIGHT - 1).may_precede(session));
+        assert!(!opened_at(made_at + IN_FLIGHT).may_precede(session));
+        assert!(!BrowserCookies::default().may_precede(session));
+    }
 }

@@ -28,15 +28,7 @@ pub struct ClientId([u8; LEN]);
 
 impl ClientId {
     pub(crate) fn generate() -> Self {
-        let nanos = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_nanos();
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "64 bits of nanoseconds last until the year 2554"
-        )]
-        let time = (nanos as u64).to_be_bytes();
+        let time = unix_nanos().to_be_bytes();
         let mut id = [0; LEN];
         let (head, tail) = id.split_at_mut(time.len());
         head.copy_from_slice(&time);
@@ -58,10 +50,25 @@ impl ClientId {
         text
     }
 
+    /// When it was generated, in nanoseconds of Unix time.
+    pub(crate) fn generated_at(&self) -> u64 {
+        self.0.first_chunk().map_or(0, |time| u64::from_be_bytes(*time))
+    }
+
     /// A random byte of the id: spreads sessions over shards.
     pub(crate) const fn spread(&self) -> usize {
         self.0[LEN - 1] as usize
     }
+}
+
+/// The time, in nanoseconds since 1970.
+pub(crate) fn unix_nanos() -> u64 {
+    let nanos = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_nanos();
+    // 64 bits last until the year 2554.
+    u64::try_from(nanos).unwrap_or(u64::MAX)
 }
 
 impl FromStr for ClientId {

@@ -31,6 +31,8 @@ pub use transports::{Transport, Transports};
 
 pub(crate) use channel_name::{normalise, prefixes};
 pub(crate) use client_id::BrowserId;
+#[cfg(feature = "websocket")]
+pub(crate) use client_id::unix_nanos;
 pub(crate) use error::{Denied, Told};
 pub(crate) use frame::{FAREWELL, Frame};
 pub(crate) use json::{Json, OwnedJson};

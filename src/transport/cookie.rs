@@ -3,6 +3,8 @@
 use cookie::{CookieBuilder, SameSite};
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
+#[cfg(feature = "websocket")]
+use crate::protocol::unix_nanos;
 use crate::{
     dispatch::BrowserCookies,
     protocol::BrowserId,
@@ -44,6 +46,15 @@ fn read_header(header: &str, config: &Config, cookies: &mut BrowserCookies) {
 fn without_quotes(value: &str) -> &str {
     let inner = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
     inner.unwrap_or(value)
+}
+
+/// The browser cookies of a request that opens a socket: those of all messages that will come on it.
+#[cfg(feature = "websocket")]
+pub(super) fn read_for_socket(headers: &HeaderMap, config: &Config) -> BrowserCookies {
+    BrowserCookies {
+        fixed_at: Some(unix_nanos()),
+        ..read(headers, config)
+    }
 }
 
 /// The `Set-Cookie` header for a new browser; `None` if the configured attributes can't be put into a header.

@@ -3,11 +3,16 @@ import { after, before, describe, test } from "node:test";
 
 import { behavesLikeABayeuxClient, receivedBy } from "./support/behaviour.mjs";
 import { launchChromium, PageClient, screenshot } from "./support/chromium.mjs";
-import { startGateway } from "./support/gateway.mjs";
+import { startGateway, UPGRADES } from "./support/gateway.mjs";
 import { startExample } from "./support/server.mjs";
+import { carriersOf } from "./support/transports.mjs";
 import { until } from "./support/until.mjs";
 
-const CLIENTS = { cometd: "cometd.js", faye: "Faye's client" };
+/** Each with what keeps it to long-polling. */
+const CLIENTS = {
+  cometd: ["cometd.js", ["long-polling"]],
+  faye: ["Faye's client", ["websocket", "eventsource"]],
+};
 const CROWD = 6;
 
 describe("in Chromium", () => {
@@ -15,10 +20,10 @@ describe("in Chromium", () => {
   before(async () => (browser = await launchChromium()));
   after(() => browser.close());
 
-  for (const [kind, title] of Object.entries(CLIENTS)) {
-    describe(`${title} on a page of the same origin`, () => {
+  for (const [kind, [title, transports]] of Object.entries(CLIENTS)) {
+    describe(`${title} on a page of the same origin, by long-polling`, () => {
       // Chromium repeats a request at once when a connection that it kept alive turns out to be closed.
-      behavesLikeABayeuxClient((url) => PageClient.open(browser, kind, url), { requestsToRecover: 12, crowd: CROWD });
+      behavesLikeABayeuxClient((url) => PageClient.open(browser, kind, url, { more: [transports] }), { requestsToRecover: 12, crowd: CROWD });
     });
   }
 
@@ -30,7 +35,7 @@ describe("in Chromium", () => {
       const server = await startExample("axum", { ALLOW_ORIGIN: origin });
       const clients = [];
       try {
-        for (const _ of [1, 2]) clients.push(await PageClient.open(browser, "cometd", server.url, origin));
+        for (const _ of [1, 2]) clients.push(await PageClient.open(browser, "cometd", server.url, { origin }));
         const [alice, bob] = clients;
         for (const client of clients) {
           await client.connect();
@@ -80,7 +85,10 @@ describe("in Chromium", () => {
           await page.click("#join");
         }
         const [ada, grace] = pages;
-        for (const page of pages) await users(page, ["Ada", "Grace"]);
+        for (const page of pages) {
+          await users(page, ["Ada", "Grace"]);
+          await comes(page, "by WebSocket");
+        }
 
         await say(ada, "Hello Grace, <b>bold</b> \u{1f600}?");
         await say(grace, "Hello Ada!");
@@ -98,6 +106,7 @@ describe("in Chromium", () => {
         for (const page of pages) {
           await status(page, "connected");
           await users(page, ["Ada", "Grace"]);
+          await comes(page, "by WebSocket");
         }
         await say(grace, "That was quick.");
         for (const page of pages) await sees(page, "That was quick.");
@@ -113,7 +122,58 @@ describe("in Chromium", () => {
       }
     });
 
+    test("polls behind a proxy that refuses to upgrade, and says so", { timeout: 90_000 }, async () => {
+      const gateway = await startGateway(server.origin, { upgrades: UPGRADES.refuse, pages: "upstream" });
+      const page = await (await browser.newContext()).newPage();
+      try {
+        await page.goto(gateway.origin);
+        await status(page, "connected");
+        await comes(page, "by long-polling");
+        await page.fill("#name", "Linus");
+        await page.click("#join");
+        await say(page, "Slow, but here.");
+        await sees(page, "Slow, but here.");
+        await screenshot(page, "chat-polling");
+        assert.deepEqual(carriersOf(gateway), ["long-polling"]);
+        assert.deepEqual([...gateway.connectionTypes], ["long-polling"]);
+        assert.ok(gateway.sockets.wanted > 0);
+      } finally {
+        await page.context().close();
+        await gateway.close();
+      }
+    });
+
+    test("goes on by long-polling in the same session when its WebSocket is lost for good", { timeout: 90_000 }, async () => {
+      const gateway = await startGateway(server.origin, { pages: "upstream" });
+      const page = await (await browser.newContext()).newPage();
+      try {
+        await page.goto(gateway.origin);
+        await status(page, "connected");
+        await comes(page, "by WebSocket");
+        await page.fill("#name", "Margaret");
+        await page.click("#join");
+        await say(page, "On a socket.");
+        await sees(page, "On a socket.");
+        assert.deepEqual(carriersOf(gateway), ["websocket"]);
+
+        gateway.upgrades = UPGRADES.refuse;
+        assert.equal(await gateway.cutSockets(), 1);
+        await comes(page, "by long-polling");
+        await say(page, "Without one.");
+        await sees(page, "Without one.");
+        await sees(page, "On a socket.");
+        assert.equal(gateway.count("/meta/handshake"), 1);
+        assert.deepEqual([...gateway.connectionTypes], ["websocket", "long-polling"]);
+      } finally {
+        await page.context().close();
+        await gateway.close();
+      }
+    });
+
     const status = (page, state) => page.waitForSelector(`#status[data-state="${state}"]`, { timeout: 20_000 });
+
+    const comes = (page, text) =>
+      until(`the page says ${text}`, async () => (await page.locator("#transport").innerText()) === text);
 
     const say = async (page, text) => {
       await page.fill("#text", text);

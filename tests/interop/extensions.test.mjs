@@ -11,18 +11,11 @@ import { TimeSyncExtension } from "cometd/TimeSyncExtension.js";
 import { adapt } from "cometd-nodejs-client";
 
 import { startExample } from "./support/server.mjs";
+import { SessionStorage } from "./support/session-storage.mjs";
 import { until } from "./support/until.mjs";
 
 // A new one each time: extensions write into it.
 const handshakeFields = () => ({ ext: { language: "en" } });
-
-/** What browsers keep for a tab, whatever page is in it. */
-class SessionStorage {
-  #items = new Map();
-  getItem = (name) => this.#items.get(name) ?? null;
-  setItem = (name, value) => void this.#items.set(name, value);
-  removeItem = (name) => void this.#items.delete(name);
-}
 
 /** cometd.js with some of its extensions. All share the cookies of one browser. */
 class Client {

@@ -74,7 +74,7 @@ where
     pub(super) fn new(state: Arc<State>, request: Arc<Parts>, stream: WebSocketStream<T>) -> Self {
         state.hub.counters.open_sockets.fetch_add(1, Relaxed);
         let hub = Arc::clone(&state.hub);
-        let cookies = Arc::new(cookie::read(&request.headers, &state.config));
+        let cookies = Arc::new(cookie::read_for_socket(&request.headers, &state.config));
         let now = Instant::now();
         Self {
             stream,

@@ -1,8 +1,7 @@
-import { CometD } from "cometd";
 import { AckExtension } from "cometd/AckExtension.js";
-import { adapt } from "cometd-nodejs-client";
 
 import { CometdClient } from "./cometd-client.mjs";
+import { newCometd } from "./cometd-node.mjs";
 
 /**
  * A cometd.js client in Node with the AckExtension and cookies of its own. After failures in a row it waits `backoffMs`,
@@ -11,20 +10,10 @@ import { CometdClient } from "./cometd-client.mjs";
 export class AcknowledgingClient extends CometdClient {
   #waiting = [];
 
-  constructor(url, backoffMs) {
-    adapt();
-    const Request = window.XMLHttpRequest;
-    const cometd = new CometD();
+  constructor(url, backoffMs, transport = "long-polling") {
+    const cometd = newCometd();
     cometd.registerExtension("ack", new AckExtension());
-    cometd.configure({ url, backoffIncrement: backoffMs, maxBackoff: 10 * backoffMs });
-    const transport = cometd.findTransport("long-polling");
-    const send = transport.xhrSend;
-    // The transport looks the class up in `window` for each request, and does not wait in between.
-    transport.xhrSend = function (packet) {
-      window.XMLHttpRequest = Request;
-      return send.call(this, packet);
-    };
-    super(cometd, url);
+    super(cometd, url, [transport], { backoffIncrement: backoffMs, maxBackoff: 10 * backoffMs });
     // Comes after the events of its answer.
     cometd.addListener("/meta/connect", () => this.#waiting.splice(0).forEach((wake) => wake()));
   }

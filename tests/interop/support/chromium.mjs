@@ -28,23 +28,38 @@ export class PageClient {
   sessions = [];
   received = [];
   #page;
+  #make;
 
-  /** `kind` is a maker of clients in page.html; the page comes from `origin`, the client talks to `url`. */
-  static async open(browser, kind, url, origin = new URL(url).origin) {
+  /**
+   * `kind` is a maker of clients in page.html, which gets `more`; the page comes from `origin`, the client talks to `url`.
+   */
+  static async open(browser, kind, url, { origin = new URL(url).origin, more = [] } = {}) {
     const client = new PageClient();
+    client.#make = [kind, url, more];
     const context = await browser.newContext();
     const page = (client.#page = await context.newPage());
     // What the page's client records is recorded here instead. As text, so that nothing is lost on the way.
     await page.exposeFunction("record", (list, json) => client[list].push(JSON.parse(json)));
     await page.goto(origin);
-    await page.waitForFunction(() => window.clients);
-    await page.evaluate(([kind, url]) => {
-      window.client = window.clients[kind](url);
+    await client.#start();
+    return client;
+  }
+
+  async #start() {
+    await this.#page.waitForFunction(() => window.clients);
+    await this.#page.evaluate(([kind, url, more]) => {
+      window.client = window.clients[kind](url, ...more);
       for (const list of ["sessions", "received"]) {
         window.client[list] = { push: (value) => window.record(list, JSON.stringify(value)) };
       }
-    }, [kind, url]);
-    return client;
+    }, this.#make);
+  }
+
+  /** Loads the page again, after it has told its client, and makes a new client there. */
+  async reload() {
+    await this.#call("reload");
+    await this.#page.reload();
+    await this.#start();
   }
 
   get page() {
@@ -61,12 +76,16 @@ export class PageClient {
   publish = (channel, data) => this.#call("publish", channel, data);
   publishAll = (pairs) => this.#call("publishAll", pairs);
   resubscribed = () => this.#call("resubscribed");
+  transport = () => this.#call("transport");
+  remoteCall = (target, data) => this.#call("remoteCall", target, data);
+  subscribeAtHandshake = (pattern) => this.#call("subscribeAtHandshake", pattern);
   disconnect = () => this.#call("disconnect");
 
   #call(method, ...args) {
     return this.#page.evaluate(async ([method, args]) => {
       const result = await window.client[method](...JSON.parse(args));
-      return result === true;
+      // What is not JSON stays there, such as the events that some promises of Faye's client resolve to.
+      return ["boolean", "string"].includes(typeof result) || result?.channel ? result : undefined;
     }, [method, JSON.stringify(args)]);
   }
 }

@@ -11,17 +11,24 @@ export class CometdClient {
   #patterns = new Map();
   #resubscribed = Promise.resolve();
 
-  constructor(cometd, url) {
+  /** It knows no other transports than `transports`; `options` are those of the library's `configure`. */
+  constructor(cometd, url, transports = ["long-polling"], options = {}) {
     this.#cometd = cometd;
-    cometd.unregisterTransport("websocket");
-    cometd.unregisterTransport("callback-polling");
-    cometd.configure({ url, logLevel: "warn", maxSendBayeuxMessageSize: 1 << 20 });
+    for (const type of cometd.getTransportTypes()) {
+      if (!transports.includes(type)) cometd.unregisterTransport(type);
+    }
+    cometd.configure({ url, logLevel: "warn", maxSendBayeuxMessageSize: 1 << 20, ...options });
     cometd.addListener("/meta/handshake", ({ successful, clientId }) => {
       if (!successful) return;
       this.sessions.push(clientId);
       const again = [...this.#patterns.keys()].map((pattern) => this.#subscribe(pattern));
       this.#resubscribed = Promise.allSettled(again).then((results) => results.every((each) => each.status === "fulfilled"));
     });
+  }
+
+  /** The transport that it uses now. */
+  transport() {
+    return this.#cometd.getTransport()?.type;
   }
 
   /** Resolves when the handshake and the first connect have succeeded. */
@@ -31,12 +38,23 @@ export class CometdClient {
         this.#cometd.removeListener(listener);
         settle(reply, resolve, reject);
       });
-      this.#cometd.handshake((reply) => reply.successful || reject(new Error(JSON.stringify(reply))));
+      // After a failure of the network, it tries again, maybe on another transport.
+      this.#cometd.handshake((reply) => reply.successful || reply.failure || reject(new Error(JSON.stringify(reply))));
     });
   }
 
   subscribe(pattern) {
     return this.#subscribe(pattern);
+  }
+
+  /** Subscribes in every session as soon as it is there: from the handshake's reply on, nothing is missed. */
+  subscribeAtHandshake(pattern) {
+    this.#patterns.set(pattern, null);
+  }
+
+  /** With the reload extension: keeps what the next page needs. */
+  reload() {
+    this.#cometd.reload();
   }
 
   #subscribe(pattern) {

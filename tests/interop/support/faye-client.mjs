@@ -6,8 +6,10 @@ export class FayeClient {
   #subscriptions = new Map();
   #resubscribing = new Set();
 
-  constructor(faye) {
+  /** It is to use none of the transports `disabled`. */
+  constructor(faye, disabled = []) {
     this.#faye = faye;
+    for (const transport of disabled) faye.disable(transport);
     faye.addExtension({
       incoming: (message, callback) => {
         if (message.channel === "/meta/handshake" && message.successful) {
@@ -20,6 +22,11 @@ export class FayeClient {
         callback(message);
       },
     });
+  }
+
+  /** The transport that it uses now. */
+  transport() {
+    return this.#faye._dispatcher.connectionType;
   }
 
   connect() {
