@@ -141,7 +141,8 @@ impl Client {
         }
         let reply = answer.last().ok_or("an empty answer")?;
         if reply["successful"] == true {
-            self.batch = reply["ext"]["ack"].as_u64().unwrap_or_default();
+            // The reply to a superseded connect is no batch.
+            self.batch = reply["ext"]["ack"].as_u64().unwrap_or(self.batch);
             return Ok(Told::Retry);
         }
         match reply["advice"]["reconnect"].as_str() {
