@@ -38,7 +38,7 @@
 use std::{env, error::Error, net::Ipv4Addr, time::Duration};
 
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
@@ -57,7 +57,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, env_or("PORT", 8080)?)).await?;
     println!("listening on http://{}/cometd", listener.local_addr()?);
 
-    let http = auto::Builder::new(TokioExecutor::new());
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    // With a timer, hyper lets go who does not send the head of a request within 30 s; bodies are timed by the server.
+    http.http1().timer(TokioTimer::new());
+    http.http2().timer(TokioTimer::new());
     let connections = GracefulShutdown::new();
     loop {
         let (stream, _) = tokio::select! {

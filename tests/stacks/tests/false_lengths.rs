@@ -43,6 +43,8 @@ async fn nothing_happened(site: &Site, caller: &mut Caller) {
     assert_eq!(site.server.stats().published_messages, 0);
     assert_eq!((site.server.session_count(), site.server.stats().held_connects), (1, 0));
     site.server.publish("/a", &1).unwrap();
+    // Its connection may have been idle for too long.
+    caller.hang_up();
     assert!(soon(caller.poll()).await);
     assert_eq!((&*caller.numbers, caller.sessions), (&[1][..], 1));
 }
@@ -84,7 +86,7 @@ async fn a_body_longer_than_announced_is_cut_there_and_the_rest_is_no_request() 
 #[tokio::test]
 async fn a_length_beyond_the_limit_is_refused_before_the_body_comes() {
     let (site, mut caller) = site().await;
-    for length in ["10001", "18446744073709551614"] {
+    for length in ["10001", "9223372036854775807"] {
         let headers = format!("content-length: {length}\r\n");
         assert_eq!(statuses(&site, &headers, b"", false).await, [413], "{length}");
     }

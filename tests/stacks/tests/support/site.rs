@@ -13,7 +13,7 @@ use tokio::{
 };
 use tower_bayeux::{BayeuxBuilder, BayeuxServer, BayeuxService};
 
-/// How long a request's head may take to arrive here.
+/// How long a request's head may take to arrive here, and so how long a connection may be idle.
 pub const HEAD_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Bayeux on plain hyper. A hold lasts for ever, unless the test says otherwise.
@@ -54,8 +54,7 @@ async fn serve(listener: TcpListener, server: BayeuxServer) {
             builder
                 .http1()
                 .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_TIMEOUT)
-                .pipeline_flush(true);
+                .header_read_timeout(HEAD_TIMEOUT);
             let _ = builder
                 .serve_connection_with_upgrades(TokioIo::new(stream), service)
                 .await;
