@@ -88,6 +88,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     drop(listener);
     bayeux.shutdown();
     connections.shutdown().await;
+    // hyper does not wait for what has become a WebSocket.
+    bayeux.drained().await;
     Ok(())
 }
 
