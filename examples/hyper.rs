@@ -19,6 +19,7 @@
 //! | `PORT` | the port on 127.0.0.1; 0 picks a free one | 8080 |
 //! | `BAYEUX_TIMEOUT_MS` | how long a `/meta/connect` is held | 30000 |
 //! | `BAYEUX_MAX_INTERVAL_MS` | how long a session may stay away before it is removed | 30000 |
+//! | `BAYEUX_MAX_SESSIONS` | how many sessions there may be | 1000000 |
 //!
 //! What to try:
 //!
@@ -51,6 +52,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .transports(Transports::all())
         .timeout(Duration::from_millis(env_or("BAYEUX_TIMEOUT_MS", 30_000)?))
         .max_interval(Duration::from_millis(env_or("BAYEUX_MAX_INTERVAL_MS", 30_000)?))
+        .max_sessions(env_or("BAYEUX_MAX_SESSIONS", 1_000_000)?)
         .build();
     let service = TowerToHyperService::new(BayeuxService::new("/cometd", bayeux.clone()));
 

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     str::FromStr,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use serde::{Serialize, Serializer};
@@ -27,15 +27,7 @@ pub struct ClientId([u8; LEN]);
 
 impl ClientId {
     pub(crate) fn generate() -> Self {
-        let nanos = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_nanos();
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "64 bits of nanoseconds last until the year 2554"
-        )]
-        let time = (nanos as u64).to_be_bytes();
+        let time = now().to_be_bytes();
         let random: [u8; 12] = rand::random();
         let mut id = [0; LEN];
         let (head, tail) = id.split_at_mut(time.len());
@@ -44,10 +36,26 @@ impl ClientId {
         Self(id)
     }
 
+    /// How far it is from now that the id was made, by the clock of whoever made it.
+    pub(crate) fn distance(&self) -> Duration {
+        let time = self.0.first_chunk().map_or(0, |time| u64::from_be_bytes(*time));
+        Duration::from_nanos(now().abs_diff(time))
+    }
+
     /// A random byte of the id: spreads sessions over shards.
     pub(crate) const fn spread(&self) -> usize {
         self.0[LEN - 1] as usize
     }
+}
+
+/// Unix time in nanoseconds.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "64 bits of nanoseconds last until the year 2554"
+)]
+fn now() -> u64 {
+    let age = SystemTime::now().duration_since(UNIX_EPOCH);
+    age.unwrap_or_default().as_nanos() as u64
 }
 
 impl FromStr for ClientId {
@@ -137,6 +145,15 @@ mod tests {
             "ääääääääääääääääääää",
         ] {
             assert!(bad.parse::<ClientId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_id_tells_when_it_was_made() {
+        assert!(ClientId::generate().distance() < Duration::from_secs(60));
+        for other in ["0", "f"] {
+            let id: ClientId = other.repeat(40).parse().unwrap();
+            assert!(id.distance() > Duration::from_secs(60), "{id}");
         }
     }
 

@@ -21,6 +21,8 @@ const FOLDERS = {
 class Gateway {
   /** One entry per request: the channels of its messages. */
   requests = [];
+  /** What becomes of a request on its way: `({ channels, headers, body })` to the same, and to `upstream` if it goes elsewhere. */
+  reroute = (request) => request;
   #upstream;
   #cut = false;
   #server = http.createServer((request, response) => this.#handle(request, response));
@@ -77,11 +79,13 @@ class Gateway {
     } catch {
       return; // the client went away while it sent
     }
-    const body = Buffer.concat(chunks);
-    this.requests.push(channelsOf(body));
+    const received = Buffer.concat(chunks);
+    const channels = channelsOf(received);
+    this.requests.push(channels);
     if (this.#cut) return response.destroy();
 
-    const forward = http.request(this.#upstream + request.url, { method: request.method, headers: request.headers });
+    const { upstream = this.#upstream, headers, body } = this.reroute({ channels, headers: request.headers, body: received });
+    const forward = http.request(upstream + request.url, { method: request.method, headers });
     forward.on("response", (reply) => {
       response.writeHead(reply.statusCode, reply.headers);
       reply.pipe(response);
