@@ -162,7 +162,7 @@ async fn a_session_that_has_expired_is_unknown() {
         let reply = client.ask(message.clone()).await;
         assert_eq!(reply["error"], "402::session_unknown", "{message}");
         if message["channel"] == "/meta/connect" {
-            assert_eq!(reply["advice"], advice("handshake", 0, 30_000));
+            assert_eq!(reply["advice"], advice("handshake", 2_000, 30_000));
         }
     }
 }
