@@ -10,7 +10,8 @@ use crate::{Error, check::Tally, serve::Gauges};
 
 const MEBIBYTE: f64 = 1024.0 * 1024.0;
 
-/// Memory counts as flat if it grows by less than this part of itself in the second half of the run.
+/// Memory counts as flat if what is allocated grows by less than this part of itself in the second half of the run. What is
+/// resident may follow it slowly: the allocator keeps what is freed, in pieces.
 const FLAT: f64 = 0.05;
 
 /// The server at one moment.
@@ -25,7 +26,7 @@ pub(crate) struct Sample {
 
 impl Sample {
     pub(crate) const HEAD: &str =
-        "    s     MiB  sessions  subscriptions  held  sockets  queued     added  published  delivered";
+        "    s     MiB    live  sessions  subscriptions  held  sockets  queued     added  published  delivered";
 }
 
 impl fmt::Display for Sample {
@@ -33,9 +34,10 @@ impl fmt::Display for Sample {
         let of = &self.gauges;
         write!(
             f,
-            "{:5} {:7.1} {:9} {:14} {:5} {:8} {:7} {:9} {:10} {:10}",
+            "{:5} {:7.1} {:7.1} {:9} {:14} {:5} {:8} {:7} {:9} {:10} {:10}",
             self.age.as_secs(),
             self.resident as f64 / MEBIBYTE,
+            of.live_bytes as f64 / MEBIBYTE,
             of.sessions,
             of.subscriptions,
             of.held,
@@ -68,14 +70,21 @@ impl Figures {
     /// Prints what has come out, and says whether all is well.
     pub(crate) fn verdict(&self, last: &Sample, tally: &Tally) -> bool {
         let steady = &self.0[self.0.len() / 2..];
-        let (slope, mean) = slope(steady);
         let minutes = steady.len() as f64 / 6.0;
+        let (slope, mean) = slope(steady, |sample| sample.gauges.live_bytes);
+        let (resident_slope, resident) = self::slope(steady, |sample| sample.resident);
         let count = |counter: &AtomicU64| counter.load(Relaxed);
         let of = &last.gauges;
         println!(
-            "memory: {:.1} MiB on average, {:+.1} KiB a minute over {minutes:.1} minutes; {:.1} MiB with nobody left",
+            "allocated: {:.1} MiB on average, {:+.1} KiB a minute over {minutes:.1} minutes; {:.1} MiB with nobody left",
             mean / MEBIBYTE,
             slope / 1024.0,
+            of.live_bytes as f64 / MEBIBYTE
+        );
+        println!(
+            "resident: {:.1} MiB on average, {:+.1} KiB a minute; {:.1} MiB with nobody left",
+            resident / MEBIBYTE,
+            resident_slope / 1024.0,
             last.resident as f64 / MEBIBYTE
         );
         println!(
@@ -127,11 +136,11 @@ impl Figures {
     }
 }
 
-/// How many bytes memory grows by in a minute, by least squares, and its mean.
-fn slope(samples: &[Sample]) -> (f64, f64) {
+/// How many bytes a figure grows by in a minute, by least squares, and its mean.
+fn slope(samples: &[Sample], bytes: impl Fn(&Sample) -> u64) -> (f64, f64) {
     let points: Vec<_> = samples
         .iter()
-        .map(|sample| (sample.age.as_secs_f64() / 60.0, sample.resident as f64))
+        .map(|sample| (sample.age.as_secs_f64() / 60.0, bytes(sample) as f64))
         .collect();
     let count = points.len().max(1) as f64;
     let (mean_x, mean_y) = points

@@ -1,6 +1,6 @@
 //! The server: plain hyper with every transport, numbered messages in every room, and its counters once a second.
 
-use std::time::Duration;
+use std::{alloc::System, time::Duration};
 
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -9,6 +9,7 @@ use hyper_util::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::{
     io::AsyncReadExt,
     net::TcpListener,
@@ -40,6 +41,8 @@ pub(crate) struct Gauges {
     pub(crate) given_back: u64,
     pub(crate) lost: u64,
     pub(crate) dropped: u64,
+    /// Bytes that the server's process has allocated and not freed.
+    pub(crate) live_bytes: u64,
 }
 
 impl Gauges {
@@ -60,6 +63,7 @@ impl Gauges {
             given_back: stats.given_back_messages,
             lost: stats.lost_messages,
             dropped: stats.dropped_messages.total(),
+            live_bytes: live_bytes(),
         }
     }
 
@@ -67,6 +71,16 @@ impl Gauges {
     pub(crate) const fn is_empty(&self) -> bool {
         self.sessions + self.subscriptions + self.held + self.sockets + self.queued + self.queued_bytes == 0
     }
+}
+
+/// Counts what is allocated, so that a leak can be told from what the allocator keeps for later.
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+fn live_bytes() -> u64 {
+    let stats = ALLOCATOR.stats();
+    // Both count what is reallocated, too.
+    stats.bytes_allocated.saturating_sub(stats.bytes_deallocated) as u64
 }
 
 /// Serves until nobody reads what it says. It publishes until its input ends.
