@@ -18,6 +18,8 @@ pub(crate) struct Tally {
     pub(crate) reconnected: AtomicU64,
     /// Sessions that had gone when their clients came back.
     pub(crate) unknown: AtomicU64,
+    /// Connections that broke though no client broke them: a machine that is too busy does that.
+    pub(crate) broken: AtomicU64,
     pub(crate) failed: AtomicU64,
 }
 

@@ -88,13 +88,14 @@ impl Figures {
             last.resident as f64 / MEBIBYTE
         );
         println!(
-            "clients: {} came, {} left, {} vanished, {} got stuck, {} were forgotten; {} reconnects, {} failures",
+            "clients: {} came, {} left, {} vanished, {} got stuck, {} were forgotten; {} reconnects, {} broken connections, {} failures",
             of.added,
             count(&tally.left),
             count(&tally.vanished),
             count(&tally.stuck),
             count(&tally.unknown),
             count(&tally.reconnected),
+            count(&tally.broken),
             count(&tally.failed),
         );
         println!(

@@ -48,7 +48,7 @@ impl Connection {
                 }
             }
             if self.stream.read_buf(&mut self.received).await? == 0 {
-                return Err("closed without an answer".into());
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
             }
         }
     }

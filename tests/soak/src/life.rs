@@ -7,8 +7,9 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep},
 };
+use tokio_tungstenite::tungstenite;
 
-use crate::{check::Tally, polling, socket};
+use crate::{Error, check::Tally, polling, socket};
 
 /// How long a client stays.
 const LIFE: std::ops::Range<u64> = 5_000..120_000;
@@ -54,9 +55,13 @@ impl Crowd {
                 0 => socket::live(&mut self, life).await,
                 of_ten => polling::live(&mut self, life, of_ten % 2 == 0).await,
             };
-            if let Err(error) = lived {
-                Tally::count(&self.tally.failed);
-                eprintln!("client {number}: {error}");
+            match lived {
+                Ok(()) => {}
+                Err(error) if is_broken(&error) => Tally::count(&self.tally.broken),
+                Err(error) => {
+                    Tally::count(&self.tally.failed);
+                    eprintln!("client {number}: {error}");
+                }
             }
             self.pause(random_range(0..2_000)).await;
         }
@@ -89,4 +94,8 @@ impl Crowd {
             _ = self.stopped.wait_for(|stopped| *stopped) => {}
         }
     }
+}
+
+fn is_broken(error: &Error) -> bool {
+    error.is::<std::io::Error>() || matches!(error.downcast_ref(), Some(tungstenite::Error::Io(_)))
 }
