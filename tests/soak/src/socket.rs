@@ -1,6 +1,6 @@
 //! A client that comes by WebSocket.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use rand::random_range;
@@ -9,7 +9,10 @@ use tokio::{
     net::TcpStream,
     time::{sleep, timeout},
 };
-use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::Message};
+use tokio_tungstenite::{
+    WebSocketStream, client_async,
+    tungstenite::{Message, protocol::frame::coding::CloseCode},
+};
 
 use crate::{
     Error,
@@ -88,6 +91,10 @@ impl Client {
         loop {
             match self.socket.next().await {
                 Some(Ok(Message::Text(text))) => return Ok(Some(serde_json::from_str(&text)?)),
+                // A server that gets no answer to its pings closes it.
+                Some(Ok(Message::Close(Some(frame)))) if frame.code == CloseCode::Away => {
+                    return Err(io::Error::from(io::ErrorKind::TimedOut).into());
+                }
                 Some(Ok(Message::Close(_))) | None => return Ok(None),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(error.into()),

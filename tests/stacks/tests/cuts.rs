@@ -180,6 +180,26 @@ async fn a_publish_that_is_doubled_is_published_once_where_ids_are_remembered() 
     assert_eq!(caller.numbers, (1..=20).collect::<Vec<_>>());
 }
 
+/// hyper does not notice the end of a connection that has sent more than its request: the answer goes into the void.
+#[tokio::test]
+async fn with_acknowledgement_an_answer_to_a_connection_that_has_died_unnoticed_comes_again() {
+    let site = Site::open(builder()).await;
+    let mut caller = Caller::start(site.address, true).await;
+    for number in 1..=20 {
+        let mut wire = Wire::open(site.address).await.unwrap();
+        let request = [&post(&caller.connect())[..], b"\r\n"].concat();
+        wire.send(&request).await.unwrap();
+        until(&site.server, |stats| stats.held_connects == 1).await;
+        drop(wire);
+        site.server.publish("/a", &number).unwrap();
+        until(&site.server, |stats| stats.held_connects == 0).await;
+        assert!(soon(caller.poll()).await);
+    }
+    assert_eq!(caller.numbers, (1..=20).collect::<Vec<_>>());
+    caller.leave().await;
+    nothing_left(&site.server).await;
+}
+
 /// What a network may do, at random: nothing at all, or anything.
 fn fate(random: &mut Random) -> Fate {
     let mut below = |limit: u64| usize::try_from(random.below(limit)).unwrap();
@@ -202,6 +222,7 @@ fn fate(random: &mut Random) -> Fate {
 async fn chaos(seed: u64, acknowledges: bool) {
     const CLIENTS: u64 = 16;
     const PUBLISHED: u64 = 150;
+    const PATIENCE: Duration = Duration::from_millis(60);
     let site = Site::open(builder()).await;
     let proxy = Proxy::open(site.address).await;
     let mut random = Random(seed);
@@ -211,10 +232,15 @@ async fn chaos(seed: u64, acknowledges: bool) {
         let mut caller = Caller::start(site.address, acknowledges).await;
         caller.go_by(proxy.address);
         // Stalled for so long, a client tries again, and the server does not know that the old connection is dead.
-        caller.patience = Duration::from_millis(60);
+        caller.patience = PATIENCE;
         clients.push(tokio::spawn(async move {
             while caller.numbers.last().is_none_or(|last| *last < PUBLISHED) {
-                caller.poll().await;
+                // On a machine that is busy with other things, it may take a while.
+                caller.patience = if caller.poll().await {
+                    PATIENCE
+                } else {
+                    caller.patience * 5 / 4
+                };
             }
             caller
         }));
@@ -257,14 +283,14 @@ async fn chaos(seed: u64, acknowledges: bool) {
 
 #[tokio::test]
 async fn on_a_network_where_everything_breaks_what_is_acknowledged_comes_once_and_in_order() {
-    for seed in 0..8 {
+    for seed in 0..5 {
         soon(chaos(seed, true)).await;
     }
 }
 
 #[tokio::test]
 async fn on_a_network_where_everything_breaks_what_is_not_acknowledged_is_accounted_for_and_never_comes_twice() {
-    for seed in 100..108 {
+    for seed in 100..105 {
         soon(chaos(seed, false)).await;
     }
 }
@@ -273,7 +299,7 @@ async fn on_a_network_where_everything_breaks_what_is_not_acknowledged_is_accoun
 async fn clients_whose_connections_die_unnoticed_leave_nothing_behind() {
     let server = BayeuxServer::builder()
         .timeout(Duration::from_millis(300))
-        .max_interval(Duration::from_millis(300));
+        .max_interval(Duration::from_secs(2));
     let site = Site::open(server).await;
     let proxy = Proxy::open(site.address).await;
     let mut callers = Vec::new();

@@ -19,14 +19,12 @@ use tower_bayeux::{BayeuxServer, WebSocketConfig};
 const BODY_TIMEOUT: Duration = Duration::from_millis(300);
 
 async fn site() -> Site {
-    Site::open(BayeuxServer::builder().body_timeout(BODY_TIMEOUT)).await
+    Site::open_impatient(BayeuxServer::builder().body_timeout(BODY_TIMEOUT)).await
 }
 
 /// A message is published and arrives, whoever is in the way.
 async fn serves(site: &Site, caller: &mut Caller, number: u64) {
     site.server.publish("/a", &number).unwrap();
-    // Its connection may have been idle for too long.
-    caller.hang_up();
     assert!(soon(caller.poll()).await);
     assert_eq!(caller.numbers.last(), Some(&number));
 }
@@ -34,7 +32,7 @@ async fn serves(site: &Site, caller: &mut Caller, number: u64) {
 #[tokio::test]
 async fn a_body_that_stalls_is_refused_after_its_time_and_holds_up_nobody() {
     let site = site().await;
-    let mut caller = Caller::start(site.address, false).await;
+    let mut caller = Caller::start_fresh(site.address).await;
     let bytes = post(&json!([{ "channel": "/a", "clientId": caller.id, "data": "x".repeat(100_000) }]));
     let begin = Instant::now();
     let mut stalled = Vec::new();
@@ -59,7 +57,7 @@ async fn a_body_that_stalls_is_refused_after_its_time_and_holds_up_nobody() {
 #[tokio::test]
 async fn a_body_that_trickles_in_gains_no_time_by_it() {
     let site = site().await;
-    let caller = Caller::start(site.address, false).await;
+    let caller = Caller::start_fresh(site.address).await;
     let bytes = post(&json!([{ "channel": "/a", "clientId": caller.id, "data": "x".repeat(1000) }]));
     let mut wire = Wire::open(site.address).await.unwrap();
     wire.send(&bytes[..bytes.len() - 1000]).await.unwrap();
@@ -80,7 +78,7 @@ async fn a_body_that_trickles_in_gains_no_time_by_it() {
 #[tokio::test]
 async fn a_head_that_stalls_is_ended_by_hyper_and_holds_up_nobody() {
     let site = site().await;
-    let mut caller = Caller::start(site.address, false).await;
+    let mut caller = Caller::start_fresh(site.address).await;
     let bytes = post(&connect(&caller.id));
     let begin = Instant::now();
     let mut stalled = Vec::new();
@@ -126,8 +124,8 @@ async fn a_frame_that_never_ends_keeps_no_socket_open() {
 #[tokio::test]
 async fn one_that_does_not_read_its_answers_delays_no_other() {
     let site = site().await;
-    let mut caller = Caller::start(site.address, false).await;
-    let stuck = Caller::start(site.address, false).await;
+    let mut caller = Caller::start_fresh(site.address).await;
+    let stuck = Caller::start_fresh(site.address).await;
     let mut wire = Wire::open(site.address).await.unwrap();
     // Pipelined without end, and nothing is read: the answers fill every buffer on the way.
     let large = json!([{ "channel": "/b", "clientId": stuck.id, "id": "x".repeat(256), "data": 1 }]);

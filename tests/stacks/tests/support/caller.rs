@@ -84,6 +84,7 @@ pub struct Caller {
     /// How long it waits for an answer before it tries again.
     pub patience: Duration,
     acknowledges: bool,
+    keeps_alive: bool,
     batch: u64,
     wire: Option<Wire>,
 }
@@ -91,7 +92,17 @@ pub struct Caller {
 impl Caller {
     /// Makes a session at an address where nothing goes wrong.
     pub async fn start(address: SocketAddr, acknowledges: bool) -> Self {
+        Self::begin(address, acknowledges, true).await
+    }
+
+    /// As [`start`](Self::start), with a connection of its own for each request.
+    pub async fn start_fresh(address: SocketAddr) -> Self {
+        Self::begin(address, false, false).await
+    }
+
+    async fn begin(address: SocketAddr, acknowledges: bool, keeps_alive: bool) -> Self {
         let mut caller = Self {
+            keeps_alive,
             address,
             id: Value::Null,
             numbers: Vec::new(),
@@ -173,7 +184,7 @@ impl Caller {
             None => Wire::open(self.address).await.ok()?,
         };
         let answer = timeout(self.patience, wire.ask(messages)).await.ok().flatten()?;
-        self.wire = Some(wire);
+        self.wire = self.keeps_alive.then_some(wire);
         Some(answer)
     }
 }

@@ -13,8 +13,8 @@ use tokio::{
 };
 use tower_bayeux::{BayeuxBuilder, BayeuxServer, BayeuxService};
 
-/// How long a request's head may take to arrive here, and so how long a connection may be idle.
-pub const HEAD_TIMEOUT: Duration = Duration::from_millis(200);
+/// How long a request's head may take to arrive where that is limited, and so how long a connection may be idle.
+pub const HEAD_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Bayeux on plain hyper. A hold lasts for ever, unless the test says otherwise.
 pub struct Site {
@@ -25,11 +25,20 @@ pub struct Site {
 
 impl Site {
     pub async fn open(builder: BayeuxBuilder) -> Self {
+        Self::with(builder, None).await
+    }
+
+    /// One that lets slow heads and idle connections go.
+    pub async fn open_impatient(builder: BayeuxBuilder) -> Self {
+        Self::with(builder, Some(HEAD_TIMEOUT)).await
+    }
+
+    async fn with(builder: BayeuxBuilder, head_timeout: Option<Duration>) -> Self {
         let server = builder.build();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         Self {
             address: listener.local_addr().unwrap(),
-            serving: tokio::spawn(serve(listener, server.clone())),
+            serving: tokio::spawn(serve(listener, server.clone(), head_timeout)),
             server,
         }
     }
@@ -41,7 +50,7 @@ impl Site {
     }
 }
 
-async fn serve(listener: TcpListener, server: BayeuxServer) {
+async fn serve(listener: TcpListener, server: BayeuxServer, head_timeout: Option<Duration>) {
     let service = TowerToHyperService::new(BayeuxService::new("/cometd", server));
     // Dropped with this task, and all connections with it.
     let mut connections = JoinSet::new();
@@ -54,7 +63,7 @@ async fn serve(listener: TcpListener, server: BayeuxServer) {
             builder
                 .http1()
                 .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_TIMEOUT);
+                .header_read_timeout(head_timeout);
             let _ = builder
                 .serve_connection_with_upgrades(TokioIo::new(stream), service)
                 .await;
