@@ -162,8 +162,8 @@ async fn finish(from: &OwnedReadHalf, to: &mut [OwnedWriteHalf], end: End) {
             for writer in to {
                 let _ = writer.shutdown().await;
             }
-            pending().await
+            pending::<()>().await;
         }
-        End::Stall => pending().await,
+        End::Stall => pending::<()>().await,
     }
 }
