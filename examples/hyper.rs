@@ -20,6 +20,7 @@
 //! | `PORT` | the port on 127.0.0.1; 0 picks a free one | 8080 |
 //! | `BAYEUX_TIMEOUT_MS` | how long a `/meta/connect` is held | 30000 |
 //! | `BAYEUX_MAX_INTERVAL_MS` | how long a session may stay away before it is removed | 30000 |
+//! | `BAYEUX_MAX_SESSIONS` | how many sessions there may be | 1000000 |
 //!
 //! What to try:
 //!
@@ -39,7 +40,7 @@
 use std::{env, error::Error, net::Ipv4Addr, time::Duration};
 
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
@@ -53,6 +54,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .transports(Transports::all())
         .timeout(Duration::from_millis(env_or("BAYEUX_TIMEOUT_MS", 30_000)?))
         .max_interval(Duration::from_millis(env_or("BAYEUX_MAX_INTERVAL_MS", 30_000)?))
+        .max_sessions(env_or("BAYEUX_MAX_SESSIONS", 1_000_000)?)
         .build();
     bayeux.service(
         "/service/echo",
@@ -63,7 +65,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, env_or("PORT", 8080)?)).await?;
     println!("listening on http://{}/cometd", listener.local_addr()?);
 
-    let http = auto::Builder::new(TokioExecutor::new());
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    // With a timer, hyper lets go who does not send the head of a request within 30 s; bodies are timed by the server.
+    http.http1().timer(TokioTimer::new());
+    http.http2().timer(TokioTimer::new());
     let connections = GracefulShutdown::new();
     loop {
         let (stream, _) = tokio::select! {
@@ -91,6 +96,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     drop(listener);
     bayeux.shutdown();
     connections.shutdown().await;
+    // hyper does not wait for what has become a WebSocket.
+    bayeux.drained().await;
     Ok(())
 }
 

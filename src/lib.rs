@@ -47,6 +47,7 @@
 //! | [`Health`], [`Trouble`] | how the server is, and what it sees to be wrong |
 //! | [`guide::limits`] | every limit, and what happens at it |
 //! | [`guide::protocol`] | what exactly goes over the wire |
+//! | [`guide::delivery`] | what is delivered, what can be lost, and which counters tell |
 //! | [`guide::conformance`] | CometD 8.0 and clients in the field, row by row |
 //!
 //! The [README](https://docs.rs/crate/tower-bayeux/latest/source/README.md) has recipes for the neighbours of the layer
@@ -59,7 +60,7 @@
 //! to the front of the queue. From then on delivery is *at most once*: what HTTP server and kernel have taken may be lost
 //! with the connection. A frame on a WebSocket counts as sent when the whole of it is with the operating system; the rest
 //! goes back. To clients that ask for the acknowledgement extension in their handshake it is *at least once*:
-//! what they do not acknowledge is sent again ([`BayeuxBuilder::acknowledgement`]).
+//! what they do not acknowledge is sent again ([`BayeuxBuilder::acknowledgement`]). [`guide::delivery`] says it all.
 //!
 //! # Cancel safety
 //!
@@ -95,6 +96,9 @@
 pub mod guide {
     #[doc = include_str!("../docs/conformance.md")]
     pub mod conformance {}
+
+    #[doc = include_str!("../docs/delivery.md")]
+    pub mod delivery {}
 
     #[doc = include_str!("../docs/limits.md")]
     pub mod limits {}

@@ -253,3 +253,89 @@ async fn a_farewell_whose_answer_was_dropped_comes_again_once_with_what_was_befo
     assert_eq!(channels, ["/a", "/meta/disconnect", "/meta/connect"]);
     assert_eq!(server.stats().queued_messages, 0);
 }
+
+/// A connect that a proxy sends twice, or that comes late by a connection which its client has given up.
+#[tokio::test(start_paused = true)]
+async fn a_connect_that_comes_late_or_twice_doubles_nothing() {
+    let server = BayeuxServer::new();
+    let client = client(&server).await;
+    server.publish("/a", &1).unwrap();
+    assert_eq!(data(&connect(&client, json!(1)).await), [1]);
+    let unread = connect(&client, json!(1)).await;
+    assert_eq!((batch(&unread), data(&unread)), (3, vec![json!(1)]));
+    server.publish("/a", &2).unwrap();
+    let answer = connect(&client, json!(2)).await;
+    assert_eq!((batch(&answer), data(&answer)), (4, vec![json!(2)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_connect_that_is_overtaken_before_its_answer_doubles_nothing() {
+    let server = BayeuxServer::new();
+    let client = client(&server).await;
+    server.publish("/a", &1).unwrap();
+    assert_eq!(data(&connect(&client, json!(1)).await), [1]);
+    // The late one is accepted, and what it asks for again is in the queue when the next one comes.
+    let batch = json!([{ "channel": "/meta/connect", "ext": { "ack": 1 } }, { "channel": "/meta/connect", "ext": { "ack": 2 } }]);
+    let events = client.send(batch).await.events();
+    assert_eq!(events, []);
+    assert_eq!(server.stats().queued_messages, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_made_room_while_it_waited_to_be_sent_again_is_not_confused_with_what_is_new() {
+    let server = BayeuxServer::builder()
+        .max_queue_messages(2)
+        .overflow(OverflowPolicy::DropOldest)
+        .build();
+    let client = client(&server).await;
+    for number in 1..=2 {
+        server.publish("/a", &number).unwrap();
+    }
+    assert_eq!(data(&connect(&client, json!(1)).await), [1, 2]);
+    client.session().batch(|| {
+        // Both are in the queue again when the third comes; the first makes room for it.
+        let mut late = common::start(&server, client.request(message(&json!(1))));
+        assert!(common::poll_once(&mut late).is_pending());
+        server.publish("/a", &3).unwrap();
+    });
+    assert_eq!(data(&connect(&client, json!(2)).await), [3]);
+}
+
+/// Late connects come at random; the client gets each message once, in order.
+#[tokio::test(start_paused = true)]
+async fn every_message_arrives_once_and_in_order_however_late_connects_come() {
+    for seed in 0..20 {
+        let server = BayeuxServer::new();
+        let client = client(&server).await;
+        let mut random = common::Random(seed);
+        let (mut acknowledged, mut published) = (1, 0);
+        let mut received = Vec::new();
+        let mut sent = Vec::new();
+        for _ in 0..400 {
+            for _ in 0..random.below(3) {
+                server.publish("/a", &published).unwrap();
+                published += 1;
+            }
+            let mut connect = message(&json!(acknowledged));
+            connect[0]["advice"] = json!({ "timeout": 0 });
+            sent.push(connect.clone());
+            let answer = client.send(connect).await;
+            if random.below(3) > 0 {
+                acknowledged = batch(&answer);
+                received.extend(data(&answer));
+            }
+            // One of the last few comes once more, and nobody reads its answer.
+            if random.below(2) == 0 {
+                let age = usize::try_from(random.below(4)).unwrap();
+                let late = sent[sent.len().saturating_sub(age + 1)].clone();
+                client.send(late).await;
+            }
+        }
+        received.extend(data(&connect(&client, json!(acknowledged)).await));
+        assert_eq!(
+            received,
+            (0..published).map(Value::from).collect::<Vec<_>>(),
+            "seed {seed}"
+        );
+    }
+}

@@ -57,7 +57,7 @@ async fn whatever_comes_afterwards_is_of_an_unknown_session() {
     }
     let reply = client.connect().await.only();
     assert_eq!(reply["error"], "402::session_unknown");
-    assert_eq!(reply["advice"], advice("handshake", 0, 30_000));
+    assert_eq!(reply["advice"], advice("handshake", 2_000, 30_000));
     assert_eq!(server.channel_count(), 0);
 }
 

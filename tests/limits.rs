@@ -56,7 +56,7 @@ async fn a_session_whose_queue_overflows_in_messages_ends_and_the_reason_is_told
     assert_eq!(server.channel_count(), 0);
     let reply = client.connect().await.only();
     assert_eq!(reply["error"], "402::session_unknown");
-    assert_eq!(reply["advice"], advice("handshake", 0, 30_000));
+    assert_eq!(reply["advice"], advice("handshake", 2_000, 30_000));
 }
 
 #[tokio::test(start_paused = true)]

@@ -31,7 +31,7 @@ fn assert_farewell(answer: &Answer, events: usize) {
 fn assert_unknown(answer: &Answer) {
     let reply = answer.only();
     assert_eq!(reply["error"], "402::session_unknown");
-    assert_eq!(reply["advice"], advice("handshake", 0, 30_000));
+    assert_eq!(reply["advice"], advice("handshake", 2_000, 30_000));
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, time::Duration};
 use common::{Client, send_json};
 use serde_json::json;
 use tokio::time::Instant;
-use tower_bayeux::{BayeuxServer, Outcome, Reason};
+use tower_bayeux::{BayeuxServer, Outcome, Reason, Transports};
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_held_connects_are_answered_at_once_with_pauses_spread_over_the_jitter() {
@@ -143,6 +143,33 @@ async fn a_second_shutdown_does_nothing() {
     server.shutdown();
     held.await.unwrap();
     assert_eq!(server.stats().connects_ended.count(Reason::Shutdown), 1);
+}
+
+/// An event stream as an HTTP server holds it, for a session of its own.
+async fn open_stream(server: &BayeuxServer) -> common::RawResponse {
+    let client = Client::connected(server).await;
+    let request = http::Request::get(format!("{}/{}", common::BASE, client.id))
+        .header("accept", "text/event-stream")
+        .body(http_body_util::Full::default())
+        .unwrap();
+    common::start(server, request).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_over_when_the_last_stream_has_closed() {
+    let server = BayeuxServer::builder().transports(Transports::all()).build();
+    server.drained().await;
+    let (one, other) = (open_stream(&server).await, open_stream(&server).await);
+    server.shutdown();
+    let drained = tokio::spawn({
+        let server = server.clone();
+        async move { server.drained().await }
+    });
+    common::read(one).await;
+    common::pass(Duration::from_secs(1)).await;
+    assert!(!drained.is_finished(), "one is open yet");
+    common::read(other).await;
+    drained.await.unwrap();
 }
 
 #[test]

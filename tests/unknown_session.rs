@@ -45,6 +45,16 @@ async fn a_connect_is_told_to_handshake_at_once() {
     assert_eq!(reply["advice"], advice("handshake", 0, 30_000));
 }
 
+/// Behind a balancer that sends each request to another server, the next session would not be known either.
+#[tokio::test(start_paused = true)]
+async fn a_connect_of_a_session_that_another_server_has_just_made_is_told_to_take_its_time() {
+    let elsewhere = Client::handshake(&BayeuxServer::new()).await;
+    let connect = json!([{ "channel": "/meta/connect", "id": "1", "clientId": elsewhere.id }]);
+    let reply = send_json(&BayeuxServer::new(), connect).await.only();
+    assert_eq!(reply["error"], "402::session_unknown");
+    assert_eq!(reply["advice"], advice("handshake", 2_000, 30_000));
+}
+
 #[tokio::test(start_paused = true)]
 async fn other_messages_fail_without_advice() {
     let server = BayeuxServer::new();
@@ -152,7 +162,7 @@ async fn a_session_that_has_expired_is_unknown() {
         let reply = client.ask(message.clone()).await;
         assert_eq!(reply["error"], "402::session_unknown", "{message}");
         if message["channel"] == "/meta/connect" {
-            assert_eq!(reply["advice"], advice("handshake", 0, 30_000));
+            assert_eq!(reply["advice"], advice("handshake", 2_000, 30_000));
         }
     }
 }

@@ -78,6 +78,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     println!("listening on http://{}/", listener.local_addr()?);
 
+    let stopping = bayeux.clone();
     axum::serve(listener, app)
         .with_graceful_shutdown(async move {
             // Where no ctrl-c can be listened for, stop only when killed.
@@ -85,9 +86,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 std::future::pending::<()>().await;
             }
             // Answers the held polls; axum would otherwise wait for each of them to run out.
-            bayeux.shutdown();
+            stopping.shutdown();
         })
         .await?;
+    // axum does not wait for what has become a WebSocket.
+    bayeux.drained().await;
     Ok(())
 }
 

@@ -19,6 +19,10 @@ use crate::{
     trouble::Trouble,
 };
 
+/// How long ago a session was made that counts as made just now: longer than it takes to connect for the first time, by
+/// clocks that differ a little.
+const YOUNG: Duration = Duration::from_secs(10);
+
 /// What the messages of one request share.
 pub(crate) struct Exchange<'a> {
     pub(crate) state: &'a State,
@@ -195,7 +199,7 @@ impl Exchange<'_> {
         let error = self.state.config.error_texts.text(&denied).into_owned();
         let told = denied.told.unwrap_or_default();
         let (advice, subscription) = match channel.as_deref() {
-            Some(CONNECT) => (Some(self.connect_advice(denied.error)), None),
+            Some(CONNECT) => (Some(self.connect_advice(message, denied.error)), None),
             Some(SUBSCRIBE | UNSUBSCRIBE) => (None, message.subscription_echo()),
             _ => (None, None),
         };
@@ -210,9 +214,12 @@ impl Exchange<'_> {
         }
     }
 
-    fn connect_advice(&self, error: BayeuxError) -> Advice {
+    fn connect_advice(&self, message: &Inbound<'_>, error: BayeuxError) -> Advice {
         let config = &self.state.config;
         match error {
+            BayeuxError::SessionUnknown if is_young(message) => {
+                Advice::new(Reconnect::Handshake, STORM_PAUSE, config.timeout)
+            }
             BayeuxError::SessionUnknown => unknown_session_advice(self.state),
             // What was wrong with this connect will be wrong with the next one.
             _ => Advice::new(Reconnect::Retry, config.interval.max(STORM_PAUSE), config.timeout),
@@ -222,6 +229,13 @@ impl Exchange<'_> {
 
 pub(super) fn unknown<'m>(message: &Inbound<'m>) -> Denied<'m> {
     Denied::unknown_session(message.client_id().unwrap_or_default())
+}
+
+/// Whether a session was made just now, here or by another server. If it is not known all the same, the next one will
+/// most likely not be either, as behind a balancer that sends each request elsewhere: its client would handshake for ever.
+fn is_young(message: &Inbound<'_>) -> bool {
+    let id = message.client_id().and_then(|id| id.parse::<ClientId>().ok());
+    id.is_some_and(|id| id.distance() < YOUNG)
 }
 
 /// Start again, at once.

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     str::FromStr,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use rand::{TryRng, rngs::SysRng};
@@ -53,6 +53,11 @@ impl ClientId {
     /// When it was generated, in nanoseconds of Unix time.
     pub(crate) fn generated_at(&self) -> u64 {
         self.0.first_chunk().map_or(0, |time| u64::from_be_bytes(*time))
+    }
+
+    /// How far it is from now that the id was made, by the clock of whoever made it.
+    pub(crate) fn distance(&self) -> Duration {
+        Duration::from_nanos(unix_nanos().abs_diff(self.generated_at()))
     }
 
     /// A random byte of the id: spreads sessions over shards.
@@ -185,6 +190,15 @@ mod tests {
             "ääääääääääääääääääää",
         ] {
             assert!(bad.parse::<ClientId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_id_tells_when_it_was_made() {
+        assert!(ClientId::generate().distance() < Duration::from_secs(60));
+        for other in ["0", "f"] {
+            let id: ClientId = other.repeat(40).parse().unwrap();
+            assert!(id.distance() > Duration::from_secs(60), "{id}");
         }
     }
 

@@ -339,9 +339,30 @@ impl BayeuxServer {
 
     /// Lets clients go: every held connect is answered at once, telling its client to come back after a random part of
     /// [`shutdown_jitter`](BayeuxBuilder::shutdown_jitter), and none is held from now on. New handshakes are refused
-    /// likewise. Call it before a graceful shutdown of the HTTP server, which waits for held connects otherwise.
+    /// likewise. Call it before a graceful shutdown of the HTTP server, which waits for held connects otherwise, and
+    /// [`drained`](Self::drained) after it.
     pub fn shutdown(&self) {
         self.0.shutdown();
+    }
+
+    /// Waits until every WebSocket and every event stream has closed: after [`shutdown`](Self::shutdown) they do so by
+    /// themselves, once what is queued is out. An HTTP server that shuts down gracefully waits for its answers, held
+    /// connects and event streams among them, but not for connections that have become WebSockets: a process that ends
+    /// without waiting for these may cut them off.
+    ///
+    /// A client has five seconds to confirm that its socket closes. One that does not even read is given up after
+    /// [`idle_timeout`](crate::WebSocketConfig::idle_timeout); who can't wait for so long puts a timeout around this.
+    ///
+    /// ```
+    /// # use tower_bayeux::BayeuxServer;
+    /// # async fn example(bayeux: BayeuxServer, stop_serving: impl Future<Output = ()>) {
+    /// bayeux.shutdown();
+    /// stop_serving.await;
+    /// bayeux.drained().await;
+    /// # }
+    /// ```
+    pub async fn drained(&self) {
+        self.0.hub.wait_until_closed().await;
     }
 }
 

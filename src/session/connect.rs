@@ -11,10 +11,7 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::{
-    Lease, Session, Times,
-    record::{State, signed},
-};
+use super::{Lease, Session, Times, record::State};
 use crate::{Reason, sync::wake};
 
 /// A connect between its arrival and its answer. While there is one, the session does not expire; when the newest one
@@ -70,14 +67,8 @@ impl Connect {
         role: Role,
     ) -> Self {
         let mut state = session.state();
-        if let (Some(acks), Some(batch)) = (state.acks.as_mut(), acknowledged) {
-            let again = acks.acknowledge(batch);
-            session.hub.counters.queued(signed(again.len()), signed(again.bytes()));
-            if !again.is_empty() {
-                state.hurry();
-                state.stop_gathering();
-            }
-            state.queue.give_back(again);
+        if let Some(batch) = acknowledged {
+            session.acknowledge(&mut state, batch);
         }
         state.generation += 1;
         let generation = state.generation;

@@ -4,7 +4,7 @@ use std::{
     sync::{
         Arc, Weak,
         atomic::{
-            AtomicBool,
+            AtomicBool, AtomicI64,
             Ordering::{Acquire, Release, SeqCst},
         },
     },
@@ -64,6 +64,8 @@ pub(crate) struct Hub {
     /// Whether there is any extension, of the server or of a session.
     extended: AtomicBool,
     drained: Notify,
+    /// The last socket or the last stream has closed.
+    emptied: Notify,
     epoch: Instant,
 }
 
@@ -94,6 +96,7 @@ impl Hub {
             draining: AtomicBool::new(false),
             extended: AtomicBool::new(false),
             drained: Notify::new(),
+            emptied: Notify::new(),
             epoch: Instant::now(),
         }
     }
@@ -146,6 +149,26 @@ impl Hub {
         let drained = self.drained.notified();
         if !self.is_draining() {
             drained.await;
+        }
+    }
+
+    /// Counts one of the `open` sockets or streams out; no lock may be held.
+    pub(crate) fn count_closed(&self, open: &AtomicI64) {
+        if open.fetch_sub(1, SeqCst) == 1 {
+            self.emptied.notify_waiters();
+        }
+    }
+
+    /// Waits until no socket and no stream is open.
+    pub(crate) async fn wait_until_closed(&self) {
+        let open = [&self.counters.open_sockets, &self.counters.open_streams];
+        loop {
+            // Listens before it looks: the last one in between is not missed.
+            let emptied = self.emptied.notified();
+            if open.iter().all(|open| open.load(SeqCst) <= 0) {
+                return;
+            }
+            emptied.await;
         }
     }
 

@@ -262,6 +262,9 @@ impl Session {
                 if evicted > 0 {
                     self.hub.counters.dropped.add(Reason::OldestDropped, evicted);
                     self.hub.note(Trouble::SlowConsumers);
+                    if let Some(acks) = &mut state.acks {
+                        acks.evicted(evicted);
+                    }
                 }
                 delivery.queued(1 - signed(evicted), size - signed(evicted_bytes));
                 state.gather_within(limits);
@@ -297,6 +300,20 @@ impl Session {
     pub(crate) fn stop_acknowledging(&self) {
         let acks = self.state().acks.take();
         drop(acks);
+    }
+
+    /// The client has everything up to `batch`; the rest of what was sent comes to the front of the queue.
+    pub(super) fn acknowledge(&self, state: &mut State, batch: u64) {
+        let State { queue, acks, .. } = state;
+        let Some(acks) = acks else { return };
+        let (messages, bytes) = (signed(queue.len()), signed(queue.bytes()));
+        acks.acknowledge(batch, queue);
+        let (more, more_bytes) = (signed(queue.len()) - messages, signed(queue.bytes()) - bytes);
+        self.hub.counters.queued(more, more_bytes);
+        if more > 0 {
+            state.hurry();
+            state.stop_gathering();
+        }
     }
 
     /// Whether another consumer than connects gets the messages.

@@ -141,7 +141,8 @@ fn event(lease: &Lease) -> Bytes {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.state.hub.counters.open_streams.fetch_sub(1, Relaxed);
+        let hub = &self.state.hub;
+        hub.count_closed(&hub.counters.open_streams);
     }
 }
 

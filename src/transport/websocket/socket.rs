@@ -359,7 +359,8 @@ where
 
 impl<T> Drop for Socket<T> {
     fn drop(&mut self) {
-        self.opening.state.hub.counters.open_sockets.fetch_sub(1, Relaxed);
+        let hub = &self.opening.state.hub;
+        hub.count_closed(&hub.counters.open_sockets);
     }
 }
 

@@ -45,6 +45,8 @@ class Gateway {
   /** How many sockets were asked for, and how many were opened. */
   sockets = { wanted: 0, opened: 0 };
   upgrades;
+  /** What becomes of a request on its way: `({ channels, headers, body })` to the same, and to `upstream` if it goes elsewhere. */
+  reroute = (request) => request;
   #upstream;
   #origin;
   #files;
@@ -142,17 +144,13 @@ class Gateway {
     } catch {
       return; // the client went away while it sent
     }
-    const body = Buffer.concat(chunks);
-    if (isBayeux) this.#recordRequest(request, searchParams, body);
+    const received = Buffer.concat(chunks);
+    if (isBayeux) this.#recordRequest(request, searchParams, received);
     if (this.#cut) return response.destroy();
 
-    const forward = http.request({
-      host: this.#upstream.hostname,
-      port: this.#upstream.port,
-      path: request.url,
-      method: request.method,
-      headers: request.headers,
-    });
+    const channels = messagesOf(received).map(({ channel }) => channel);
+    const { upstream = this.#upstream, headers, body } = this.reroute({ channels, headers: request.headers, body: received });
+    const forward = http.request(new URL(request.url, upstream), { method: request.method, headers });
     forward.on("response", (reply) => {
       response.writeHead(reply.statusCode, reply.headers);
       // A stream that has said nothing yet is open nonetheless.
