@@ -27,11 +27,12 @@ const MAX_QUEUE_BYTES: u64 = 2048;
 const MAX_MESSAGE: u64 = 2 * MAX_BODY as u64;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
-const MAX_INTERVAL: Duration = Duration::from_secs(2);
+/// The server looks for sessions that have expired once a second then.
+const MAX_INTERVAL: Duration = Duration::from_secs(8);
 
 /// Longer than anything lives that nobody cares for: a hold, the longest pause that a client may announce, and the rest of
 /// a sweep.
-const LONG: Duration = Duration::from_secs(9);
+const LONG: Duration = Duration::from_secs(20);
 
 /// Runs a body in paused time, on a runtime of its own.
 pub(crate) fn in_paused_time<F: Future>(body: F) -> F::Output {
