@@ -1,7 +1,7 @@
 //! The one task of a server: it ends the sessions whose clients stay away.
 
 use std::{
-    sync::{Mutex, Weak},
+    sync::Weak,
     time::Duration,
 };
 
@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{Host, table::SHARDS};
-use crate::sync::lock;
+use crate::sync::{Mutex, lock};
 
 /// Starts with the first session, on that request's runtime, and ends with the server.
 #[derive(Debug, Default)]

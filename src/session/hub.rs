@@ -3,10 +3,7 @@
 use std::{
     sync::{
         Arc, Weak,
-        atomic::{
-            AtomicBool,
-            Ordering::{Acquire, Release, SeqCst},
-        },
+        atomic::Ordering::{Acquire, Release, SeqCst},
     },
     time::Duration,
 };
@@ -17,6 +14,7 @@ use super::{QueueLimits, ServerSession, Session, Times, browsers::Browsers, coun
 use crate::{
     Reason,
     protocol::{ClientId, Frame},
+    sync::AtomicBool,
 };
 
 /// The floor above, as sessions see it.

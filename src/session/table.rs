@@ -2,11 +2,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 use super::Session;
-use crate::{protocol::ClientId, sync::lock};
+use crate::{
+    protocol::ClientId,
+    sync::{Mutex, lock},
+};
 
 pub(super) const SHARDS: usize = 64;
 
