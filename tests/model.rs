@@ -21,7 +21,10 @@ use proptest::{
 fn config() -> Config {
     Config {
         // An environment variable says otherwise.
-        cases: std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(200),
+        cases: std::env::var("PROPTEST_CASES")
+            .ok()
+            .and_then(|cases| cases.parse().ok())
+            .unwrap_or(200),
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct("tests/model.regressions"))),
         max_shrink_iters: 20_000,
         ..Config::default()

@@ -84,7 +84,10 @@ pub(crate) fn check_message(message: &Value) {
         Some(_) => panic!("{message}"),
         None => {
             assert!(message["channel"].is_string(), "{message}");
-            assert!(message.get("data").is_some() || message["channel"] == "/meta/disconnect", "{message}");
+            assert!(
+                message.get("data").is_some() || message["channel"] == "/meta/disconnect",
+                "{message}"
+            );
         }
     }
 }

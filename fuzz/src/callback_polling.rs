@@ -21,7 +21,11 @@ pub fn callback_polling(input: &[u8]) {
         };
         let query = uri.query().unwrap_or_default().to_owned();
         let fields: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
-        let texts: Vec<&str> = fields.iter().filter(|(name, _)| name == "message").map(|(_, text)| &**text).collect();
+        let texts: Vec<&str> = fields
+            .iter()
+            .filter(|(name, _)| name == "message")
+            .map(|(_, text)| &**text)
+            .collect();
 
         let mut request = post("");
         *request.method_mut() = http::Method::GET;
@@ -53,7 +57,13 @@ fn arguments(script: &str) -> &str {
     let call = script.strip_prefix("/**/").and_then(|script| script.strip_suffix(");"));
     let (name, arguments) = call.and_then(|call| call.split_once('(')).expect("a call");
     let is_letter = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '$');
-    assert!(!name.is_empty() && name.split('.').all(|part| !part.is_empty()), "{script}");
-    assert!(name.len() <= 64 && name.chars().all(|letter| letter == '.' || is_letter(letter)), "{script}");
+    assert!(
+        !name.is_empty() && name.split('.').all(|part| !part.is_empty()),
+        "{script}"
+    );
+    assert!(
+        name.len() <= 64 && name.chars().all(|letter| letter == '.' || is_letter(letter)),
+        "{script}"
+    );
     arguments
 }

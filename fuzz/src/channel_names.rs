@@ -49,7 +49,9 @@ fn keeps_the_rules(name: &str) -> bool {
 /// Segment by segment.
 fn is_match(pattern: &str, channel: &str) -> bool {
     let (pattern, channel): (Vec<_>, Vec<_>) = (pattern.split('/').collect(), channel.split('/').collect());
-    let Some((last, parents)) = pattern.split_last() else { return false };
+    let Some((last, parents)) = pattern.split_last() else {
+        return false;
+    };
     let below = |count: usize| channel.len() > count && channel[..count] == *parents;
     match *last {
         "**" => below(parents.len()),

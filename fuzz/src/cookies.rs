@@ -17,7 +17,12 @@ pub fn cookies(input: &[u8]) {
         let headers = replace(input, value);
         let id = &reply["clientId"];
         // From here on, the session is bound to its cookie.
-        ask(&server, json!({ "channel": "/meta/connect", "clientId": id }), Some(&cookie)).await;
+        ask(
+            &server,
+            json!({ "channel": "/meta/connect", "clientId": id }),
+            Some(&cookie),
+        )
+        .await;
 
         // Nobody gets at it who does not have the cookie.
         let publish = send_with(&server, &headers, &json!({ "channel": "/a", "clientId": id })).await;

@@ -49,7 +49,9 @@ pub(crate) fn expected(texts: &[&str]) -> Expected {
 
 fn is_about_strings(error: &serde_json::Error) -> bool {
     let error = error.to_string();
-    ["surrogate", "hex escape", "unicode code point"].iter().any(|text| error.contains(text))
+    ["surrogate", "hex escape", "unicode code point"]
+        .iter()
+        .any(|text| error.contains(text))
 }
 
 fn into_fields(message: Value) -> Option<Map<String, Value>> {
@@ -71,7 +73,10 @@ impl Expected {
     /// Compares it with the messages of an answer; nothing if it was refused.
     pub(crate) fn check(&self, status: http::StatusCode, messages: &[Value]) {
         let is_refused = status != http::StatusCode::OK;
-        let replies: Vec<_> = messages.iter().filter(|message| message.get("successful").is_some()).collect();
+        let replies: Vec<_> = messages
+            .iter()
+            .filter(|message| message.get("successful").is_some())
+            .collect();
         match self {
             Self::Anything => {}
             Self::Refused => assert!(is_refused, "{messages:?}"),
@@ -92,7 +97,8 @@ impl Expected {
 fn check_replies(asked: &[Map<String, Value>], replies: &[&Value]) {
     assert_eq!(asked.len(), replies.len(), "{asked:?} {replies:?}");
     let is_connect = |reply: &&&Value| reply["channel"] == "/meta/connect";
-    let asks_to_connect = |message: &&Map<String, Value>| message.get("channel").is_some_and(|name| name == "/meta/connect");
+    let asks_to_connect =
+        |message: &&Map<String, Value>| message.get("channel").is_some_and(|name| name == "/meta/connect");
     let others = asked.iter().filter(|message| !asks_to_connect(message));
     let replies = replies.iter().filter(|reply| !is_connect(reply));
     assert_eq!(others.clone().count(), replies.clone().count(), "{asked:?} {replies:?}");

@@ -24,9 +24,15 @@ pub fn forms(input: &[u8]) {
     // A byte in front that is no bracket, so that it is not taken for JSON.
     let body = [b"&", input].concat();
     both_ways(&body, |body| {
-        let fields: Vec<_> = form_urlencoded::parse(body).filter(|(name, _)| name == "message").collect();
+        let fields: Vec<_> = form_urlencoded::parse(body)
+            .filter(|(name, _)| name == "message")
+            .collect();
         let texts: Vec<&str> = fields.iter().map(|(_, text)| &**text).collect();
-        if texts.is_empty() { Expected::Refused } else { expected(&texts) }
+        if texts.is_empty() {
+            Expected::Refused
+        } else {
+            expected(&texts)
+        }
     });
 }
 
@@ -43,7 +49,11 @@ fn both_ways(input: &[u8], expected: impl Fn(&[u8]) -> Expected) {
 async fn one_way(input: &[u8], extended: bool, expected: &impl Fn(&[u8]) -> Expected) -> Came {
     let world = World::new(extended).await;
     let body = world.spoken(input);
-    let expected = if body.len() > MAX_BODY { Expected::Refused } else { expected(&body) };
+    let expected = if body.len() > MAX_BODY {
+        Expected::Refused
+    } else {
+        expected(&body)
+    };
     let answer = send(&world.server, post(body)).await;
     let messages = answer.messages();
     expected.check(answer.status, &messages);
@@ -67,7 +77,10 @@ impl Came {
                 *id = Value::Null;
             }
         }
-        messages.iter_mut().chain(&mut heard).for_each(|message| without(message, speaker));
+        messages
+            .iter_mut()
+            .chain(&mut heard)
+            .for_each(|message| without(message, speaker));
         Self {
             status: answer.status,
             messages,

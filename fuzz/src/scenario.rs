@@ -16,18 +16,49 @@ pub(crate) struct Scenario {
 /// One thing that happens. Clients, requests and streams are named by a number, whatever it is.
 #[derive(Arbitrary, Debug)]
 pub(crate) enum Step {
-    Handshake { acknowledges: bool },
-    Send { client: u8, messages: Vec<Draft>, fate: Fate },
+    Handshake {
+        acknowledges: bool,
+    },
+    Send {
+        client: u8,
+        messages: Vec<Draft>,
+        fate: Fate,
+    },
     /// Goes on with a request that was left in the middle.
-    GoOn { request: u8, fate: Fate },
-    OpenStream { client: u8 },
-    ReadStream { stream: u8 },
-    CloseStream { stream: u8 },
-    Publish { channel: Name, size: u16, lazy: bool },
-    Deliver { client: u8, channel: Name },
-    Disconnect { client: u8 },
-    SetTimes { client: u8, timeout: Option<u8>, interval: Option<u8>, max_interval: Option<u8> },
-    Pass { millis: u16 },
+    GoOn {
+        request: u8,
+        fate: Fate,
+    },
+    OpenStream {
+        client: u8,
+    },
+    ReadStream {
+        stream: u8,
+    },
+    CloseStream {
+        stream: u8,
+    },
+    Publish {
+        channel: Name,
+        size: u16,
+        lazy: bool,
+    },
+    Deliver {
+        client: u8,
+        channel: Name,
+    },
+    Disconnect {
+        client: u8,
+    },
+    SetTimes {
+        client: u8,
+        timeout: Option<u8>,
+        interval: Option<u8>,
+        max_interval: Option<u8>,
+    },
+    Pass {
+        millis: u16,
+    },
     Shutdown,
 }
 
@@ -50,10 +81,23 @@ pub(crate) enum Fate {
 #[derive(Arbitrary, Debug)]
 pub(crate) enum Draft {
     Handshake,
-    Connect { timeout: Option<u8>, interval: Option<u16>, ack: Option<i8>, by_stream: bool },
-    Subscribe { names: Vec<Name> },
-    Unsubscribe { name: Name },
-    Publish { channel: Name, id: Option<u8>, size: u16 },
+    Connect {
+        timeout: Option<u8>,
+        interval: Option<u16>,
+        ack: Option<i8>,
+        by_stream: bool,
+    },
+    Subscribe {
+        names: Vec<Name>,
+    },
+    Unsubscribe {
+        name: Name,
+    },
+    Publish {
+        channel: Name,
+        id: Option<u8>,
+        size: u16,
+    },
     Disconnect,
     Nothing,
 }
@@ -91,7 +135,12 @@ impl Draft {
     pub(crate) fn message(&self, client: &str) -> Value {
         match self {
             Self::Handshake => json!({ "channel": "/meta/handshake", "version": "1.0" }),
-            Self::Connect { timeout, interval, ack, by_stream } => {
+            Self::Connect {
+                timeout,
+                interval,
+                ack,
+                by_stream,
+            } => {
                 let kind = if *by_stream { "eventsource" } else { "long-polling" };
                 let mut connect = json!({ "channel": "/meta/connect", "clientId": client, "connectionType": kind });
                 connect["advice"] = json!({});

@@ -9,9 +9,7 @@ use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use tokio::{task::unconstrained, time::sleep};
 use tower::ServiceExt;
-use tower_bayeux::{
-    BayeuxServer, BayeuxService, EmptyBody, OverflowPolicy, Publication, ResponseBody, ServerSession,
-};
+use tower_bayeux::{BayeuxServer, BayeuxService, EmptyBody, OverflowPolicy, Publication, ResponseBody, ServerSession};
 
 use crate::{
     answer::{self, Answer},
@@ -41,7 +39,12 @@ pub fn sequences(input: &[u8]) {
             stage.play(step).await;
             check_bounds(&stage.server);
         }
-        let Stage { server, requests, streams, .. } = stage;
+        let Stage {
+            server,
+            requests,
+            streams,
+            ..
+        } = stage;
         drop((requests, streams));
         check_left_behind(&server).await;
     });
@@ -101,7 +104,12 @@ impl Stage {
                     session.disconnect();
                 }
             }
-            Step::SetTimes { client, timeout, interval, max_interval } => {
+            Step::SetTimes {
+                client,
+                timeout,
+                interval,
+                max_interval,
+            } => {
                 let time = |tens: &Option<u8>| tens.map(|tens| Duration::from_millis(u64::from(tens) * 10));
                 if let Some(session) = self.session(*client) {
                     session.set_timeout(time(timeout));
@@ -141,7 +149,9 @@ impl Stage {
     fn start(&self, request: Request<Full<Bytes>>) -> InFlight {
         let service = BayeuxService::new(BASE, self.server.clone());
         let response = service.oneshot(request);
-        Box::pin(unconstrained(async { response.await.unwrap_or_else(|never| match never {}) }))
+        Box::pin(unconstrained(async {
+            response.await.unwrap_or_else(|never| match never {})
+        }))
     }
 
     async fn meet(&mut self, mut request: InFlight, fate: Fate) {
@@ -173,7 +183,9 @@ impl Stage {
 
     /// Reads what there is at once; forgets a stream that has ended.
     fn read_stream(&mut self, stream: u8) {
-        let Some(index) = pick(stream, self.streams.len()) else { return };
+        let Some(index) = pick(stream, self.streams.len()) else {
+            return;
+        };
         let mut frame = self.streams[index].frame();
         match poll_once(&mut frame) {
             Poll::Pending => {}

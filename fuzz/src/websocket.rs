@@ -45,7 +45,10 @@ async fn write(socket: &mut WebSocketStream<DuplexStream>, line: &[u8]) -> Optio
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             Some(())
         }
-        text => socket.send(Message::text(String::from_utf8_lossy(text).into_owned())).await.ok(),
+        text => socket
+            .send(Message::text(String::from_utf8_lossy(text).into_owned()))
+            .await
+            .ok(),
     }
 }
 

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use tokio::{runtime::Builder, time::sleep};
 use tower::ServiceExt;
 use tower_bayeux::{
-    BayeuxBuilder, BayeuxServer, BayeuxService, OverflowPolicy, Reason, Transports, WebSocketConfig, extension::Extension,
+    BayeuxBuilder, BayeuxServer, BayeuxService, OverflowPolicy, Reason, Transports, WebSocketConfig,
+    extension::Extension,
 };
 
 use crate::answer::Answer;
@@ -92,7 +93,9 @@ pub(crate) async fn send(server: &BayeuxServer, request: Request<Full<Bytes>>) -
 pub(crate) async fn ask(server: &BayeuxServer, message: Value, cookie: Option<&str>) -> (Value, Option<String>) {
     let mut request = post(message.to_string());
     if let Some(cookie) = cookie {
-        request.headers_mut().insert(header::COOKIE, cookie.parse().expect("a cookie"));
+        request
+            .headers_mut()
+            .insert(header::COOKIE, cookie.parse().expect("a cookie"));
     }
     let answer = send(server, request).await;
     let reply = answer.messages().pop().expect("a reply");
@@ -179,8 +182,14 @@ pub(crate) fn check_bounds(server: &BayeuxServer) {
     // A session that the server has disconnected keeps its queue for a last connect.
     let queues = stats.sessions + stats.sessions_removed.count(Reason::ServerDisconnect);
     // What is given back comes on top of what has come since; a farewell always fits.
-    assert!(stats.queued_messages <= queues * (2 * MAX_QUEUE_MESSAGES + 1), "{stats:?}");
-    assert!(stats.queued_bytes <= queues * 2 * (MAX_QUEUE_BYTES + MAX_MESSAGE), "{stats:?}");
+    assert!(
+        stats.queued_messages <= queues * (2 * MAX_QUEUE_MESSAGES + 1),
+        "{stats:?}"
+    );
+    assert!(
+        stats.queued_bytes <= queues * 2 * (MAX_QUEUE_BYTES + MAX_MESSAGE),
+        "{stats:?}"
+    );
 }
 
 /// Once all clients have stayed away for long enough, there is nothing left of them.

@@ -1,9 +1,6 @@
 //! How many connects of each browser are held.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use super::Hub;
 use crate::{

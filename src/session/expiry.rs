@@ -1,9 +1,6 @@
 //! The one task of a server: it ends the sessions whose clients stay away.
 
-use std::{
-    sync::Weak,
-    time::Duration,
-};
+use std::{sync::Weak, time::Duration};
 
 use tokio::{
     task::{JoinHandle, yield_now},

@@ -13,7 +13,9 @@ use std::{
 use bytes::Bytes;
 use loom::{future::block_on, thread};
 
-use super::{Batch, Connect, Delivery, Held, Host, Hub, OverflowPolicy, QueueLimits, Role, ServerSession, Session, Taken, Times};
+use super::{
+    Batch, Connect, Delivery, Held, Host, Hub, OverflowPolicy, QueueLimits, Role, ServerSession, Session, Taken, Times,
+};
 use crate::{
     Reason,
     protocol::{ClientId, Frame},
@@ -114,7 +116,11 @@ fn each_publisher_is_heard_once_and_in_order() {
             publisher.join().unwrap();
         }
         all.extend(rest(&session));
-        let of = |publisher: &[u8]| all.iter().filter(|message| message.starts_with(publisher)).collect::<Vec<_>>();
+        let of = |publisher: &[u8]| {
+            all.iter()
+                .filter(|message| message.starts_with(publisher))
+                .collect::<Vec<_>>()
+        };
         assert_eq!(of(b"a"), ["a1", "a2"]);
         assert_eq!(of(b"b"), ["b1", "b2"]);
     });
@@ -160,7 +166,12 @@ fn a_connect_that_takes_the_place_of_a_broken_one_is_woken() {
     model(|| {
         let session = session();
         let mut broken = Box::pin(held(&session));
-        assert!(broken.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert!(
+            broken
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()))
+                .is_pending()
+        );
         let dropped = thread::spawn(move || drop(broken));
         let publisher = Arc::clone(&session);
         let publisher = thread::spawn(move || offer(&publisher, "a"));
@@ -195,7 +206,11 @@ fn what_comes_back_never_follows_what_is_newer() {
         unsent.join().unwrap();
         all.extend(rest(&session));
         let lost = session.hub.counters.snapshot().lost_messages;
-        if lost == 0 { assert_eq!(all, ["a", "b"]) } else { assert_eq!((lost, &*all), (1, &["b".into()][..])) }
+        if lost == 0 {
+            assert_eq!(all, ["a", "b"])
+        } else {
+            assert_eq!((lost, &*all), (1, &["b".into()][..]))
+        }
     });
 }
 

@@ -1,9 +1,6 @@
 //! The shared table of sessions.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use super::Session;
 use crate::{

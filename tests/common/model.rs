@@ -34,7 +34,10 @@ pub(crate) enum Step {
     Publish(u64),
     ClientPublish(usize),
     /// A connect begins: one that may be held, or one that is not to be.
-    Connect { client: usize, polls: bool },
+    Connect {
+        client: usize,
+        polls: bool,
+    },
     /// A connect is dropped before anything has happened.
     ConnectUnpolled(usize),
     /// The connection of a held connect looks round.
@@ -276,7 +279,11 @@ impl World {
     /// A message goes to all who have subscribed.
     fn offer(&mut self) {
         let (number, most) = (self.published, self.limits.queue);
-        for client in self.clients.iter_mut().filter(|client| client.is_alive && client.is_subscribed) {
+        for client in self
+            .clients
+            .iter_mut()
+            .filter(|client| client.is_alive && client.is_subscribed)
+        {
             client.offered.push(number);
             let kept: usize = client.kept.iter().map(|(_, messages)| messages.len()).sum();
             while client.queue.len() + kept >= most {
@@ -291,7 +298,9 @@ impl World {
     }
 
     fn connect(&mut self, client: usize, polls: bool) {
-        let Some(index) = pick(client, self.clients.len()) else { return };
+        let Some(index) = pick(client, self.clients.len()) else {
+            return;
+        };
         let request = common::start(&self.server, self.clients[index].connect(polls));
         let number = self.clients[index].newest + 1;
         let held = Held {
@@ -310,7 +319,9 @@ impl World {
         self.hear();
         let client = &mut self.clients[held.client];
         if !client.is_alive {
-            let Poll::Ready(response) = polled else { panic!("held without a session") };
+            let Poll::Ready(response) = polled else {
+                panic!("held without a session")
+            };
             assert_eq!(outcome(&response), Reason::UnknownSession);
             return;
         }
@@ -318,10 +329,18 @@ impl World {
         client.seen = Instant::now();
         if client.acknowledges {
             let acknowledged = client.acknowledged;
-            let again: Vec<_> = client.kept.drain(..).filter(|(batch, _)| *batch > acknowledged).collect();
-            again.into_iter().rev().flat_map(|(_, messages)| messages.into_iter().rev()).for_each(|message| {
-                client.queue.push_front(message);
-            });
+            let again: Vec<_> = client
+                .kept
+                .drain(..)
+                .filter(|(batch, _)| *batch > acknowledged)
+                .collect();
+            again
+                .into_iter()
+                .rev()
+                .flat_map(|(_, messages)| messages.into_iter().rev())
+                .for_each(|message| {
+                    client.queue.push_front(message);
+                });
         }
         let may_be_held = client.connected && !polls;
         self.polled(held, polled, !may_be_held);
@@ -429,7 +448,11 @@ impl World {
         if unread.batch == 0 && !unread.messages.is_empty() {
             if client.is_alive && client.answers == unread.answer {
                 self.given_back += unread.messages.len() as u64;
-                unread.messages.iter().rev().for_each(|message| client.queue.push_front(*message));
+                unread
+                    .messages
+                    .iter()
+                    .rev()
+                    .for_each(|message| client.queue.push_front(*message));
             } else {
                 client.lost += unread.messages.len();
             }
@@ -440,10 +463,15 @@ impl World {
     /// Learns who has left.
     fn hear(&mut self) {
         while let Some(Some(event)) = self.events.recv().now_or_never() {
-            let Event::SessionRemoved { session, reason, .. } = event else { continue };
+            let Event::SessionRemoved { session, reason, .. } = event else {
+                continue;
+            };
             let id = session.id().to_string();
             let index = self.clients.iter().position(|client| client.id == id).unwrap();
-            let is_connecting = self.held.iter().any(|held| held.client == index && held.number == self.clients[index].newest);
+            let is_connecting = self
+                .held
+                .iter()
+                .any(|held| held.client == index && held.number == self.clients[index].newest);
             let client = &mut self.clients[index];
             assert!(client.is_alive, "it has left twice");
             if reason == Reason::Expired {
@@ -472,11 +500,21 @@ impl World {
         for held in &self.held {
             assert!(!self.is_due(held) || held.bell.0.load(SeqCst), "nobody wakes a connect");
         }
-        let subscribed = self.clients.iter().filter(|client| client.is_alive && client.is_subscribed).count();
+        let subscribed = self
+            .clients
+            .iter()
+            .filter(|client| client.is_alive && client.is_subscribed)
+            .count();
         assert_eq!(self.server.subscriber_count("/a"), subscribed);
         for client in self.clients.iter().filter(|client| client.is_alive) {
-            let is_held = self.held.iter().any(|held| held.number == client.newest && self.clients[held.client].id == client.id);
-            assert!(is_held || client.seen.elapsed() <= MAX_INTERVAL + SWEEP, "a session outlives its client");
+            let is_held = self
+                .held
+                .iter()
+                .any(|held| held.number == client.newest && self.clients[held.client].id == client.id);
+            assert!(
+                is_held || client.seen.elapsed() <= MAX_INTERVAL + SWEEP,
+                "a session outlives its client"
+            );
         }
     }
 
@@ -501,14 +539,25 @@ impl World {
         }
         for client in self.clients.iter().filter(|client| client.is_alive) {
             assert!(client.queue.is_empty());
-            assert_eq!(client.received.len() + client.lost + client.dropped, client.offered.len());
+            assert_eq!(
+                client.received.len() + client.lost + client.dropped,
+                client.offered.len()
+            );
             assert!(!client.acknowledges || client.lost == 0);
         }
         tokio::time::sleep(2 * MAX_INTERVAL + 2 * SWEEP).await;
         self.hear();
         self.compare();
         let stats = self.server.stats();
-        assert_eq!((stats.sessions, stats.queued_messages, stats.queued_bytes, stats.held_connects), (0, 0, 0, 0));
+        assert_eq!(
+            (
+                stats.sessions,
+                stats.queued_messages,
+                stats.queued_bytes,
+                stats.held_connects
+            ),
+            (0, 0, 0, 0)
+        );
         assert_eq!((self.server.session_count(), self.server.channel_count()), (0, 0));
     }
 }

@@ -4,21 +4,68 @@
 use std::{fs, path::PathBuf};
 
 /// How many inputs are made for each target.
-const MADE: usize = 3000;
+const MADE: usize = 2000;
 
 /// As many as libFuzzer allows by itself.
 const MAX_LEN: usize = 4096;
 
 /// What inputs are likely to mean something with.
 const WORDS: &[&str] = &[
-    "[", "]", "{", "}", ",", ":", "\"", "\\", "\\u0000", "\\ud800", "$1", "\"$1\"", "null", "true", "-1", "1e999", "0.5", "\n", "/",
-    "/*", "/**", "/meta/", "/meta/handshake", "/meta/connect", "/meta/subscribe", "/meta/unsubscribe", "/meta/disconnect",
-    "/service/", "\"channel\":", "\"clientId\":", "\"id\":", "\"data\":", "\"ext\":", "\"ack\":", "\"advice\":", "\"timeout\":",
-    "\"subscription\":", "\"connectionType\":", "message=", "&", "%5B", "%7D", "jsonp=", "BAYEUX_BROWSER=", "; ", "=", "!", "^", "_",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    ":",
+    "\"",
+    "\\",
+    "\\u0000",
+    "\\ud800",
+    "$1",
+    "\"$1\"",
+    "null",
+    "true",
+    "-1",
+    "1e999",
+    "0.5",
+    "\n",
+    "/",
+    "/*",
+    "/**",
+    "/meta/",
+    "/meta/handshake",
+    "/meta/connect",
+    "/meta/subscribe",
+    "/meta/unsubscribe",
+    "/meta/disconnect",
+    "/service/",
+    "\"channel\":",
+    "\"clientId\":",
+    "\"id\":",
+    "\"data\":",
+    "\"ext\":",
+    "\"ack\":",
+    "\"advice\":",
+    "\"timeout\":",
+    "\"subscription\":",
+    "\"connectionType\":",
+    "message=",
+    "&",
+    "%5B",
+    "%7D",
+    "jsonp=",
+    "BAYEUX_BROWSER=",
+    "; ",
+    "=",
+    "!",
+    "^",
+    "_",
 ];
 
 fn corpus(target: &str) -> Vec<Vec<u8>> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../../fuzz/corpus")
+        .join(target);
     let mut files: Vec<_> = fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
         .map(|entry| entry.unwrap().path())
@@ -49,7 +96,9 @@ impl Random {
         for _ in 0..=self.below(4) {
             let at = self.below(input.len() + 1);
             match self.below(6) {
-                0 => input.splice(at..at, WORDS[self.below(WORDS.len())].bytes()).for_each(drop),
+                0 => input
+                    .splice(at..at, WORDS[self.below(WORDS.len())].bytes())
+                    .for_each(drop),
                 1 => input.insert(at, self.byte()),
                 2 => drop(input.drain(at..(at + self.below(8)).min(input.len()))),
                 3 => {
