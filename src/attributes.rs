@@ -3,10 +3,10 @@
 use std::{
     any::{Any, TypeId},
     mem,
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
-use crate::sync::lock;
+use crate::sync::{Mutex, lock};
 
 /// A value of any type.
 pub(crate) type Value = Arc<dyn Any + Send + Sync>;

@@ -6,13 +6,13 @@
 use std::{
     collections::VecDeque,
     mem,
-    sync::{Arc, Mutex},
+    sync::Arc,
     task::{Context, Poll, Waker, ready},
 };
 
 use tokio::task::coop::poll_proceed;
 
-use crate::sync::{lock, wake};
+use crate::sync::{Mutex, lock, wake};
 
 /// Makes both ends of a queue that holds `capacity` items, but at least one.
 pub(crate) fn mailbox<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {

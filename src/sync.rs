@@ -1,13 +1,32 @@
-//! Locks that outlive a panic, and wake-ups that survive one.
+//! Locks that outlive a panic, and wake-ups that survive one. Other files take their locks from here.
 //!
 //! No user code runs under a lock, so a poisoned lock can only mean a bug of ours; the data under it is kept
 //! consistent by short critical sections, and one request's panic must not take the server with it.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     task::Waker,
 };
+
+#[cfg(not(all(test, model)))]
+mod kind {
+    pub(crate) use std::sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU64},
+    };
+}
+
+/// Those of loom, which tries every order in which threads may come to them; see `session/model.rs`.
+#[cfg(all(test, model))]
+mod kind {
+    pub(crate) use loom::sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU64},
+    };
+}
+
+pub(crate) use kind::{AtomicBool, AtomicU64, Mutex, MutexGuard};
 
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,11 +1,14 @@
 //! The activity extension.
 
-use std::{sync::Mutex, time::Duration};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{Extension, Fate, Incoming, IncomingContext, OutgoingContext};
-use crate::{protocol::MutableMessage, sync::lock};
+use crate::{
+    protocol::MutableMessage,
+    sync::{Mutex, lock},
+};
 
 const HANDSHAKE: &str = "/meta/handshake";
 const CONNECT: &str = "/meta/connect";

@@ -1,12 +1,12 @@
 //! How many connects of each browser are held.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use super::Hub;
-use crate::{protocol::BrowserId, sync::lock};
+use crate::{
+    protocol::BrowserId,
+    sync::{Mutex, lock},
+};
 
 /// Held connects by browser. A browser has six connections to a host over HTTP/1.1; held connects of that many tabs
 /// would leave none for anything else.

@@ -1,9 +1,6 @@
 //! The one task of a server: it ends the sessions whose clients stay away.
 
-use std::{
-    sync::{Mutex, Weak},
-    time::Duration,
-};
+use std::{sync::Weak, time::Duration};
 
 use tokio::{
     task::{JoinHandle, yield_now},
@@ -11,7 +8,7 @@ use tokio::{
 };
 
 use super::{Host, table::SHARDS};
-use crate::sync::lock;
+use crate::sync::{Mutex, lock};
 
 /// Starts with the first session, on that request's runtime, and ends with the server.
 #[derive(Debug, Default)]

@@ -4,7 +4,7 @@ use std::{
     sync::{
         Arc, Weak,
         atomic::{
-            AtomicBool, AtomicI64,
+            AtomicI64,
             Ordering::{Acquire, Release, SeqCst},
         },
     },
@@ -20,6 +20,7 @@ use super::{
 use crate::{
     Reason,
     protocol::{ClientId, Frame},
+    sync::AtomicBool,
     trouble::Trouble,
 };
 

@@ -18,6 +18,8 @@ mod handle;
 mod hub;
 mod lazy;
 mod lease;
+#[cfg(all(test, model))]
+mod model;
 mod push;
 mod queue;
 mod rate;

@@ -2,10 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     task::Waker,
     time::Duration,
 };
@@ -25,7 +22,7 @@ use crate::{
     Reason,
     attributes::{Attributes, Value},
     protocol::{BrowserId, ChannelName, ClientId, FAREWELL},
-    sync::{lock, wake},
+    sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, lock, wake},
     trouble::Trouble,
 };
 
