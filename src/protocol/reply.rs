@@ -58,8 +58,12 @@ impl Reply<'_> {
             write_text(json, channel);
             json.push(b',');
         }
-        json.extend_from_slice(br#""successful":"#);
-        json.extend_from_slice(if self.successful { b"true" } else { b"false" });
+        let successful: &[u8] = if self.successful {
+            br#""successful":true"#
+        } else {
+            br#""successful":false"#
+        };
+        json.extend_from_slice(successful);
         if let Some(error) = &self.error {
             json.extend_from_slice(br#","error":"#);
             write_text(json, error);
@@ -109,9 +113,9 @@ impl Reply<'_> {
 }
 
 fn write_advice(json: &mut Vec<u8>, advice: &Advice) {
-    json.extend_from_slice(br#"{"reconnect":"#);
-    write_text(json, advice.reconnect.as_str());
-    json.extend_from_slice(br#","interval":"#);
+    json.extend_from_slice(br#"{"reconnect":""#);
+    json.extend_from_slice(advice.reconnect.as_str().as_bytes());
+    json.extend_from_slice(br#"","interval":"#);
     write_number(json, advice.interval);
     json.extend_from_slice(br#","timeout":"#);
     write_number(json, advice.timeout);

@@ -73,9 +73,7 @@ impl Answer {
     }
 
     pub(super) fn into_response(self, config: &Config, form: &Form) -> Response<AnswerBody> {
-        let events = self.leases.iter().flat_map(outgoing::events);
-        let replies = [&*self.replies, &*self.connect_replies];
-        let json = outgoing::array(events.chain(replies.into_iter().filter(|replies| !replies.is_empty())));
+        let json = outgoing::answer(&self.leases, [&self.replies, &self.connect_replies]);
         match form {
             Form::Json => response(StatusCode::OK, AnswerBody::new(json, self.leases), self.info, config),
             Form::Script(callback) => {

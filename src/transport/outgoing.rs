@@ -41,9 +41,43 @@ pub(super) fn array<'a>(parts: impl Iterator<Item = &'a [u8]> + Clone) -> Bytes 
     json.into()
 }
 
+/// `[event,…,reply,…]`: what all of these leases deliver, and then replies, each none, one or several with commas between
+/// them.
+pub(super) fn answer(leases: &[Lease], replies: [&[u8]; 2]) -> Bytes {
+    let queues = leases.iter().map(Lease::messages);
+    let size_of_events: usize = queues.map(|queue| queue.bytes() + queue.len()).sum();
+    let size_of_replies: usize = replies
+        .iter()
+        .map(|replies| replies.len() + usize::from(!replies.is_empty()))
+        .sum();
+    // One byte for the first bracket; the last comma makes room for the other one, if there is a comma.
+    let mut json = Vec::with_capacity((size_of_events + size_of_replies).max(1) + 1);
+    json.push(b'[');
+    for event in leases.iter().flat_map(|lease| lease.messages().iter()) {
+        json.extend_from_slice(event);
+        json.push(b',');
+    }
+    for replies in replies.into_iter().filter(|replies| !replies.is_empty()) {
+        json.extend_from_slice(replies);
+        json.push(b',');
+    }
+    if json.len() > 1 {
+        json.pop();
+    }
+    json.push(b']');
+    json.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn replies_stand_in_one_array() {
+        assert_eq!(answer(&[], [b"", b""]), "[]");
+        assert_eq!(answer(&[], [b"1,2", b""]), "[1,2]");
+        assert_eq!(answer(&[], [b"1", b"2"]), "[1,2]");
+    }
 
     #[test]
     fn parts_are_joined_in_a_buffer_of_their_size() {
