@@ -1,6 +1,6 @@
 //! What is over a limit is refused here, before work is done for it; and clients that do not heed advice are slowed down.
 
-use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{collections::HashSet, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use http::HeaderName;
 use tokio::time::sleep;
@@ -23,6 +23,12 @@ const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 /// A pause that differs from client to client, so that they do not come back all at once.
 pub(super) fn storm_pause() -> Duration {
     STORM_PAUSE + Duration::from_millis(rand::random_range(0..2000))
+}
+
+/// How many different ones there are that do not exist.
+fn count_new(channels: &[ChannelName], exists: impl Fn(&ChannelName) -> bool) -> usize {
+    let new: HashSet<&ChannelName> = channels.iter().filter(|channel| !exists(channel)).collect();
+    new.len()
 }
 
 impl Exchange<'_> {
@@ -50,8 +56,7 @@ impl Exchange<'_> {
         let config = &self.state.config;
         let subscriptions = session.subscriptions();
         if subscriptions.numbers.len() + channels.len() > config.max_subscriptions {
-            let is_new = |channel: &&ChannelName| !subscriptions.numbers.contains_key(*channel);
-            let added = channels.iter().filter(is_new).count();
+            let added = count_new(channels, |channel| subscriptions.numbers.contains_key(channel));
             if subscriptions.numbers.len() + added > config.max_subscriptions {
                 return Err(Reason::SubscriptionsFull);
             }
@@ -59,8 +64,8 @@ impl Exchange<'_> {
         drop(subscriptions);
         let existing = self.state.channels.len();
         if existing + channels.len() > config.max_channels {
-            let is_new = |channel: &&ChannelName| !self.state.channel_exists(channel.as_str());
-            if existing + channels.iter().filter(is_new).count() > config.max_channels {
+            let added = count_new(channels, |channel| self.state.channel_exists(channel.as_str()));
+            if existing + added > config.max_channels {
                 return Err(Reason::ChannelsFull);
             }
         }

@@ -11,11 +11,11 @@ use common::{Client, post};
 use http_body::Body;
 use tower_bayeux::BayeuxServer;
 
-/// Asks once, and counts what is allocated from the request to the end of the response.
+/// Asks once, and counts what is allocated from the making of the request to the end of the response.
 fn ask(server: &BayeuxServer, id: u64) -> AllocationInfo {
-    let body = format!(r#"[{{"channel":"/a","clientId":"{id:040x}","id":"1","data":1}}]"#);
-    let request = post(Bytes::from(body));
     measure(|| {
+        let body = format!(r#"[{{"channel":"/a","clientId":"{id:040x}","id":"1","data":1}}]"#);
+        let request = post(Bytes::from(body));
         let mut answer = common::start(server, request);
         let mut cx = Context::from_waker(Waker::noop());
         let Poll::Ready(response) = answer.as_mut().poll(&mut cx) else {
