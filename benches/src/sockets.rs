@@ -76,14 +76,21 @@ impl Line {
     /// What the server has answered, once it has `end` in it.
     async fn answer(&self, end: &str) -> String {
         loop {
-            let mut answers = lock(&self.0.answers);
-            let kept = answers.get_or_insert_default();
-            if String::from_utf8_lossy(kept).contains(end) {
-                return String::from_utf8_lossy(&std::mem::take(kept)).into_owned();
+            if let Some(answer) = self.answer_with(end) {
+                return answer;
             }
-            drop(answers);
             yield_now().await;
         }
+    }
+
+    fn answer_with(&self, end: &str) -> Option<String> {
+        let mut answers = lock(&self.0.answers);
+        let kept = answers.get_or_insert_default();
+        let answer = String::from_utf8_lossy(kept).into_owned();
+        answer.contains(end).then(|| {
+            kept.clear();
+            answer
+        })
     }
 
     /// From now on, what is written is counted and forgotten.
