@@ -7,7 +7,7 @@ use cookie::SameSite;
 use super::{ClientAddress, Origins, WebSocketConfig};
 use crate::{
     protocol::{ChannelName, ErrorTexts, MAX_DEPTH, Transports},
-    session::{MessageRate, OverflowPolicy},
+    session::{AdmissionLimits, MessageRate, OverflowPolicy, QueueLimits, Settings, Times},
 };
 
 /// Everything that can be configured, with its default. Made by [`BayeuxServer::builder`](crate::BayeuxServer::builder),
@@ -145,6 +145,29 @@ impl Default for Config {
             shutdown_jitter: Duration::from_secs(5),
             events_capacity: 4096,
             subscription_capacity: 4096,
+        }
+    }
+}
+
+impl Config {
+    pub(super) fn of_sessions(&self) -> Settings {
+        Settings {
+            limits: QueueLimits {
+                messages: self.max_queue_messages,
+                bytes: self.max_queue_bytes,
+                overflow: self.overflow,
+            },
+            held_per_browser: self.max_held_per_browser,
+            admission: AdmissionLimits {
+                sessions_per_address: self.max_sessions_per_address,
+                sessions_per_browser: self.max_sessions_per_browser,
+                handshake_rate: self.handshake_rate,
+            },
+            refusal_rate: self.refusal_rate,
+            connect_rate: self.connect_rate,
+            times: Times::new(self.timeout, self.interval, self.max_interval),
+            max_lazy_timeout: self.max_lazy_timeout,
+            gather: self.gather,
         }
     }
 }

@@ -19,10 +19,7 @@ use crate::{
     listener::{Listeners, MessageContext},
     policy::Rules,
     protocol::{ChannelName, ClientId, Frame, MutableMessage},
-    session::{
-        AdmissionLimits, Admitted, Delivery, Host, Hub, Origin, QueueLimits, ServerSession, Session, SessionTable,
-        SubscriptionMap, Sweeper, Times,
-    },
+    session::{Admitted, Delivery, Host, Hub, Origin, ServerSession, Session, SessionTable, SubscriptionMap, Sweeper},
 };
 
 #[derive(Debug)]
@@ -49,26 +46,9 @@ pub(crate) enum NotSubscribed {
 
 impl State {
     pub(crate) fn new(config: Config, rules: Rules) -> Arc<Self> {
-        let limits = QueueLimits {
-            messages: config.max_queue_messages,
-            bytes: config.max_queue_bytes,
-            overflow: config.overflow,
-        };
+        let settings = config.of_sessions();
         Arc::new_cyclic(|this: &Weak<Self>| Self {
-            hub: Arc::new(Hub::new(
-                limits,
-                config.max_held_per_browser,
-                AdmissionLimits {
-                    sessions_per_address: config.max_sessions_per_address,
-                    sessions_per_browser: config.max_sessions_per_browser,
-                    handshake_rate: config.handshake_rate,
-                },
-                (config.refusal_rate, config.connect_rate),
-                Times::new(config.timeout, config.interval, config.max_interval),
-                config.max_lazy_timeout,
-                config.gather,
-                this.clone() as Weak<dyn Host>,
-            )),
+            hub: Arc::new(Hub::new(settings, this.clone() as Weak<dyn Host>)),
             config,
             sessions: SessionTable::default(),
             channels: ChannelIndex::default(),

@@ -42,6 +42,19 @@ pub(crate) trait Host: Send + Sync {
     fn sweep(&self, shard: usize);
 }
 
+/// What of the server's configuration concerns sessions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) limits: QueueLimits,
+    pub(crate) held_per_browser: usize,
+    pub(crate) admission: AdmissionLimits,
+    pub(crate) refusal_rate: MessageRate,
+    pub(crate) connect_rate: MessageRate,
+    pub(crate) times: Times,
+    pub(crate) max_lazy_timeout: Duration,
+    pub(crate) gather: Duration,
+}
+
 /// Limits, counters, the clock and the way up, shared by all sessions.
 pub(crate) struct Hub {
     pub(crate) limits: QueueLimits,
@@ -71,27 +84,18 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    pub(crate) fn new(
-        limits: QueueLimits,
-        held_per_browser: usize,
-        admission: AdmissionLimits,
-        (refusal_rate, connect_rate): (MessageRate, MessageRate),
-        times: Times,
-        max_lazy_timeout: Duration,
-        gather: Duration,
-        host: Weak<dyn Host>,
-    ) -> Self {
+    pub(crate) fn new(settings: Settings, host: Weak<dyn Host>) -> Self {
         Self {
-            browsers: Browsers::new(held_per_browser),
-            admission: Admission::new(admission),
+            browsers: Browsers::new(settings.held_per_browser),
+            admission: Admission::new(settings.admission),
             watch: Watch::default(),
             refusals: Bucket::default(),
-            refusal_rate,
-            connect_rate,
-            limits,
-            times,
-            max_lazy_timeout,
-            gather,
+            refusal_rate: settings.refusal_rate,
+            connect_rate: settings.connect_rate,
+            limits: settings.limits,
+            times: settings.times,
+            max_lazy_timeout: settings.max_lazy_timeout,
+            gather: settings.gather,
             counters: Counters::default(),
             host,
             draining: AtomicBool::new(false),

@@ -39,7 +39,7 @@ pub(crate) use browsers::BrowserSlot;
 pub(crate) use connect::{Connect, Held, Role, Taken};
 pub(crate) use delivery::Delivery;
 pub(crate) use expiry::Sweeper;
-pub(crate) use hub::{Host, Hub};
+pub(crate) use hub::{Host, Hub, Settings};
 pub(crate) use lease::Lease;
 pub(crate) use push::Push;
 pub(crate) use queue::QueueLimits;

@@ -14,7 +14,8 @@ use bytes::Bytes;
 use loom::{future::block_on, thread};
 
 use super::{
-    Batch, Connect, Delivery, Held, Host, Hub, OverflowPolicy, QueueLimits, Role, ServerSession, Session, Taken, Times,
+    AdmissionLimits, Batch, Connect, Delivery, Held, Host, Hub, MessageRate, OverflowPolicy, QueueLimits, Role,
+    ServerSession, Session, Settings, Taken, Times,
 };
 use crate::{
     Reason,
@@ -32,6 +33,8 @@ impl Host for Nobody {
     }
 
     fn bury(&self, _: &ClientId) {}
+
+    fn watch(&self, _: &ClientId) {}
 
     fn sweep(&self, _: usize) {}
 }
@@ -51,13 +54,26 @@ fn model(body: impl Fn() + Send + Sync + 'static) {
 
 /// A session that was connected before, so that its connects are held.
 fn session() -> Arc<Session> {
-    let limits = QueueLimits {
-        messages: 16,
-        bytes: 1024,
-        overflow: OverflowPolicy::Disconnect,
+    let rate = MessageRate::per_second(u32::MAX);
+    let settings = Settings {
+        limits: QueueLimits {
+            messages: 16,
+            bytes: 1024,
+            overflow: OverflowPolicy::Disconnect,
+        },
+        held_per_browser: usize::MAX,
+        admission: AdmissionLimits {
+            sessions_per_address: usize::MAX,
+            sessions_per_browser: usize::MAX,
+            handshake_rate: rate,
+        },
+        refusal_rate: rate,
+        connect_rate: rate,
+        times: Times::new(A_WHILE, Duration::ZERO, A_WHILE),
+        max_lazy_timeout: A_WHILE,
+        gather: Duration::ZERO,
     };
-    let times = Times::new(A_WHILE, Duration::ZERO, A_WHILE);
-    let hub = Hub::new(limits, usize::MAX, times, A_WHILE, Weak::<Nobody>::new());
+    let hub = Hub::new(settings, Weak::<Nobody>::new());
     let session = Session::new(ClientId::generate(), None, Arc::new(hub));
     connect(&session).answer_now().lease.commit();
     session
