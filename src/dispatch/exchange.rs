@@ -160,6 +160,13 @@ impl Exchange<'_> {
         Ok(session)
     }
 
+    /// The session of a message, if it may be used; why it may not is for [`find`](Self::find) to say, and to count.
+    pub(super) fn known(&self, message: &Inbound<'_>) -> Option<Arc<Session>> {
+        let id = message.client_id()?.parse().ok()?;
+        let session = self.state.session_or_farewell(&id)?;
+        self.cookie_permits(&session).then_some(session)
+    }
+
     /// The same error, but a client whose cookies are the trouble would handshake for ever: it is told to take its time.
     fn wrong_cookie<'m>(&self, message: &Inbound<'m>) -> Denied<'m> {
         self.state.hub.note(Trouble::CookiesLost);

@@ -114,7 +114,7 @@ pub(crate) async fn dispatch(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) 
 pub(crate) fn dispatch_connect(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) -> Option<Dispatched> {
     let [message] = messages else { return None };
     message.channel().ok().filter(|channel| channel == CONNECT)?;
-    let session = exchange.find_unnoticed(message).ok()?;
+    let session = exchange.known(message)?;
     if exchange.overlaps(&session) {
         return None;
     }

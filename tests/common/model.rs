@@ -148,6 +148,8 @@ impl World {
         let server = BayeuxServer::builder()
             .timeout(TIMEOUT)
             .max_interval(MAX_INTERVAL)
+            // Gathering has tests of its own.
+            .gather(Duration::ZERO)
             .max_queue_messages(limits.queue)
             .overflow(OverflowPolicy::DropOldest)
             .build();

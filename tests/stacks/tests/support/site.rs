@@ -60,6 +60,8 @@ async fn serve(listener: TcpListener, server: BayeuxServer, head_timeout: Option
         let service = service.clone();
         connections.spawn(async move {
             let mut builder = auto::Builder::new(TokioExecutor::new());
+            // More resets than h2 takes from a peer by default, before it closes the connection as an attack.
+            builder.http2().max_pending_accept_reset_streams(1000);
             builder
                 .http1()
                 .timer(TokioTimer::new())
