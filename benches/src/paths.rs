@@ -35,7 +35,7 @@ pub const PATHS: &[Path] = &[
     path("publish_unheard_100k_channels", 100, || publish_unheard(100_000)),
     path("fanout_100", 100, || fanout(100, 0)),
     path("fanout_1k", 1_000, || fanout(1_000, 0)),
-    path("fanout_1k_to_filled_queues", 1_000, || fanout(1_000, 1)),
+    path("fanout_1k_to_filled_queues", 1_000, || fanout(1_000, 2)),
     path("fanout_10k", 10_000, || fanout(10_000, 0)),
     path("sockets_1k", 1_000, || sockets::fanout(1_000)),
     path("sockets_1k_without_bayeux", 1_000, || sockets::bare_fanout(1_000)),
