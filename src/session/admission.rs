@@ -4,11 +4,15 @@ use std::{
     collections::{HashMap, hash_map::Entry},
     hash::{BuildHasher, Hash, RandomState},
     net::{IpAddr, Ipv6Addr},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 use super::{Hub, MessageRate, rate::FullAt, table::SHARDS};
-use crate::{Reason, protocol::BrowserId, sync::lock};
+use crate::{
+    Reason,
+    protocol::BrowserId,
+    sync::{Mutex, lock},
+};
 
 /// The most addresses of one shard that are remembered for their handshakes alone.
 const MOST_REMEMBERED: usize = 1024;

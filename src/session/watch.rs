@@ -1,15 +1,12 @@
 //! What the server notices of trouble around it, in a few numbers for each.
 
 use std::{
-    sync::{
-        Mutex,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
 use crate::{
-    sync::lock,
+    sync::{Mutex, lock},
     trouble::{Trouble, TroubleCounts},
 };
 
