@@ -5,6 +5,19 @@ use std::{env, error::Error, net::Ipv4Addr};
 use hyper::{Request, Response, body::Body, body::Incoming, server::conn::http1, service::Service};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
+use tower_bayeux::{BayeuxServer, MessageRate};
+
+/// The server, with its defaults but for limits that a load tool meets and a client does not: all sessions are one
+/// machine's, and some ask all the time not to be held.
+#[must_use]
+pub fn bayeux() -> BayeuxServer {
+    let unlimited = MessageRate::per_second(u32::MAX);
+    BayeuxServer::builder()
+        .max_sessions(usize::MAX)
+        .connect_rate(unlimited)
+        .refusal_rate(unlimited)
+        .build()
+}
 
 /// Listens on a free port, or on `PORT`, and says where.
 ///

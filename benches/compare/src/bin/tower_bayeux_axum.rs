@@ -3,11 +3,11 @@
 use std::error::Error;
 
 use axum::{Router, routing::get, serve::ListenerExt};
-use tower_bayeux::{BayeuxLayer, BayeuxServer};
+use tower_bayeux::BayeuxLayer;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    let bayeux = BayeuxServer::builder().max_sessions(usize::MAX).build();
+    let bayeux = compare::bayeux();
     let app = Router::new()
         .route("/", get(|| async { "hello" }))
         .layer(BayeuxLayer::new("/cometd", bayeux));

@@ -3,10 +3,10 @@
 use std::error::Error;
 
 use hyper_util::service::TowerToHyperService;
-use tower_bayeux::{BayeuxServer, BayeuxService};
+use tower_bayeux::BayeuxService;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    let bayeux = BayeuxServer::builder().max_sessions(usize::MAX).build();
+    let bayeux = compare::bayeux();
     compare::serve(TowerToHyperService::new(BayeuxService::new("/cometd", bayeux))).await
 }
