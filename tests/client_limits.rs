@@ -260,6 +260,20 @@ async fn the_names_of_channels_are_limited_in_length_and_depth() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_protocols_own_channels_are_as_long_as_they_are() {
+    let server = BayeuxServer::builder()
+        .max_channel_bytes(5)
+        .max_channel_segments(1)
+        .build();
+    let client = Client::connected(&server).await;
+    client.subscribe("/a").await;
+    let unsubscribe = json!({ "channel": "/meta/unsubscribe", "subscription": "/a" });
+    assert_eq!(client.ask(unsubscribe).await["successful"], true);
+    assert_eq!(client.disconnect().await["successful"], true);
+    assert_eq!(limited(&server, Reason::ChannelNameTooLong), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_wrong_with_a_request_as_a_whole_is_counted_by_its_limit() {
     let server = BayeuxServer::builder()
         .max_body_bytes(1000)

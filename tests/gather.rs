@@ -187,3 +187,16 @@ async fn what_is_given_back_does_not_wait_again() {
     let answer = client.connect().await;
     assert_eq!((numbers(&answer).len(), answer.info.unwrap().held), (2, Duration::ZERO));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_is_open_meanwhile_delays_no_later_message() {
+    let server = server();
+    let client = busy(&server).await;
+    let session = client.session();
+    let mut held = client.start_connect();
+    session.batch(|| assert!(common::poll_once(&mut held).is_pending()));
+    pass(2 * WINDOW).await;
+    assert!(common::poll_once(&mut held).is_pending());
+    publish(&server, [0]);
+    assert!(common::poll_once(&mut held).is_ready());
+}

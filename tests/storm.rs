@@ -7,7 +7,7 @@ use std::time::Duration;
 use common::{Client, pass, poll_once, send_json};
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use tower_bayeux::{BayeuxServer, MessageRate, PolicyRequest, Reason, SecurityPolicy, Verdict};
+use tower_bayeux::{BayeuxServer, MessageRate, PolicyRequest, Reason, SecurityPolicy, Trouble, Verdict};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -160,6 +160,23 @@ async fn a_client_that_is_denied_and_handshakes_on_is_slowed_down() {
     })
     .await;
     assert!(answers <= REFUSALS, "{answers}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_with_many_messages_is_one_refusal_and_one_sign_of_trouble() {
+    let server = BayeuxServer::builder()
+        .refusal_rate(MessageRate::per_second(1).burst(2))
+        .build();
+    pass(2 * MINUTE).await;
+    let unknown = json!({ "channel": "/a", "clientId": "00".repeat(20), "data": 1 });
+    let many = Value::Array(vec![unknown; 200]);
+    for _ in 0..2 {
+        assert_eq!(send_json(&server, many.clone()).await.messages().len(), 200);
+    }
+    assert_eq!(server.stats().limited.count(Reason::RefusalRate), 0);
+    assert_eq!(server.stats().troubles.count(Trouble::UnknownSessions), 2);
+    send_json(&server, many.clone()).await;
+    assert_eq!(server.stats().limited.count(Reason::RefusalRate), 1);
 }
 
 /// It has no cookies, and nobody knows its address.

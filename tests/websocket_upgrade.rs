@@ -222,6 +222,20 @@ async fn a_socket_that_was_opened_before_the_handshake_set_the_cookie_is_used_wi
     assert_eq!(socket.message().await["data"], 1);
 }
 
+/// A stranger who keeps a socket open and learns the `clientId`s of sessions that are made later.
+#[tokio::test(start_paused = true)]
+async fn a_socket_without_a_cookie_that_is_older_than_the_session_but_not_than_its_cookie_is_refused() {
+    let server = BayeuxServer::new();
+    let mut socket = Socket::open(&server).await;
+    let cookie = format!("BAYEUX_BROWSER={}", "0".repeat(40));
+    let mut handshake = common::post(json!([{ "channel": "/meta/handshake", "version": "1.0" }]).to_string());
+    handshake.headers_mut().insert("cookie", cookie.parse().unwrap());
+    let answer = common::send(&server, handshake).await;
+    answer.only()["clientId"].as_str().unwrap().clone_into(&mut socket.id);
+    let reply = socket.ask(json!({ "channel": "/meta/connect" })).await;
+    assert_eq!(reply["error"], "402::session_unknown");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_socket_of_before_with_another_browsers_cookie_is_refused() {
     let server = BayeuxServer::new();

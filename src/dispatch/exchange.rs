@@ -2,7 +2,10 @@
 
 use std::{
     borrow::Cow,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -30,6 +33,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) cookies: &'a BrowserCookies,
     /// Whether the transport pushes, so that its connects need not bring any events.
     pub(crate) pushes: bool,
+    /// Whether the request has been counted as a sign of trouble; its other messages are none any more.
+    pub(super) noted: AtomicBool,
 }
 
 /// How long a request may be on its way that was sent before a cookie was set, in nanoseconds.
@@ -51,12 +56,24 @@ impl BrowserCookies {
         self.ids.is_empty() && !self.foreign
     }
 
-    /// Whether the cookie of a session may have been set too late to be among these. Faye's client opens its socket while
-    /// it handshakes, and which of the two comes first is a matter of luck.
-    fn may_precede(&self, session: ClientId) -> bool {
-        let set_at = session.generated_at();
+    /// Whether this cookie may have been set too late to be among these. Faye's client opens its socket while it
+    /// handshakes, and which of the two comes first is a matter of luck.
+    fn may_precede(&self, cookie: BrowserId) -> bool {
+        let set_at = cookie.generated_at();
         self.fixed_at
             .is_some_and(|time| time < set_at.saturating_add(IN_FLIGHT))
+    }
+}
+
+impl<'a> Exchange<'a> {
+    pub(crate) fn new(state: &'a State, request: &'a Arc<Parts>, cookies: &'a BrowserCookies, pushes: bool) -> Self {
+        Self {
+            state,
+            request,
+            cookies,
+            pushes,
+            noted: AtomicBool::new(false),
+        }
     }
 }
 
@@ -167,9 +184,16 @@ impl Exchange<'_> {
         self.cookie_permits(&session).then_some(session)
     }
 
+    /// As [`known`](Self::known), if it is live; its sign of life.
+    pub(super) fn known_live(&self, message: &Inbound<'_>) -> Option<Arc<Session>> {
+        let session = self.known(message).filter(|session| session.is_open())?;
+        session.touch();
+        Some(session)
+    }
+
     /// The same error, but a client whose cookies are the trouble would handshake for ever: it is told to take its time.
     fn wrong_cookie<'m>(&self, message: &Inbound<'m>) -> Denied<'m> {
-        self.state.hub.note(Trouble::CookiesLost);
+        self.note_once(Trouble::CookiesLost);
         let advice = Advice::new(Reconnect::Handshake, STORM_PAUSE, self.state.config.timeout);
         let is_connect = message.channel().is_ok_and(|channel| channel == CONNECT);
         Denied {
@@ -192,7 +216,7 @@ impl Exchange<'_> {
             session.bind();
             return true;
         }
-        let is_excused = !session.is_bound() || self.cookies.may_precede(session.id);
+        let is_excused = !session.is_bound() || self.cookies.may_precede(expected);
         self.cookies.is_empty() && binding == BrowserBinding::OnFirstUse && is_excused
     }
 
@@ -255,16 +279,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_socket_of_before_or_shortly_after_its_session_is_excused() {
-        let session = ClientId::generate();
+    fn only_a_socket_of_before_or_shortly_after_the_cookie_is_excused() {
+        let cookie = BrowserId::generate();
         let opened_at = |time| BrowserCookies {
             fixed_at: Some(time),
             ..BrowserCookies::default()
         };
-        let made_at = session.generated_at();
-        assert!(opened_at(made_at - 1).may_precede(session));
-        assert!(opened_at(made_at + IN_FLIGHT - 1).may_precede(session));
-        assert!(!opened_at(made_at + IN_FLIGHT).may_precede(session));
-        assert!(!BrowserCookies::default().may_precede(session));
+        let made_at = cookie.generated_at();
+        assert!(opened_at(made_at - 1).may_precede(cookie));
+        assert!(opened_at(made_at + IN_FLIGHT - 1).may_precede(cookie));
+        assert!(!opened_at(made_at + IN_FLIGHT).may_precede(cookie));
+        assert!(!BrowserCookies::default().may_precede(cookie));
     }
 }

@@ -120,7 +120,7 @@ impl Exchange<'_> {
         if is_handshake(message) {
             return None;
         }
-        self.session(message).ok().map(ServerSession::new)
+        self.known_live(message).map(ServerSession::new)
     }
 
     /// The reply to a message that an extension has deleted.

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{Exchange, HANDSHAKE, STORM_PAUSE, ack_ext};
 use crate::{
+    Reason,
     policy::Operation,
     protocol::{Advice, BayeuxError, BrowserId, Denied, Inbound, Json, Reconnect, Reply, VERSION},
     server::BrowserBinding,
@@ -56,6 +57,11 @@ pub(super) async fn handshake<'m>(exchange: &Exchange<'_>, message: &Inbound<'m>
             return (exchange.refuse(id, denied, advice), None);
         }
     };
+    // Others may have come first while the policy was asked.
+    if exchange.state.is_full() {
+        exchange.state.hub.counters.limited(Reason::SessionsFull);
+        return (exchange.send_away(id), None);
+    }
     let origin = exchange.origin();
     let session = exchange
         .state

@@ -51,8 +51,16 @@ impl Exchange<'_> {
             && (name.len() / 2 <= most || name.bytes().filter(|byte| *byte == b'/').count() <= most)
     }
 
-    /// Whether a session may subscribe to these, as far as numbers go; asked before the policy is.
-    pub(super) fn has_room(&self, session: &Session, channels: &[ChannelName]) -> Result<(), Reason> {
+    /// Refuses what a session has no room for; asked before the policy is, and after it.
+    pub(super) fn check_room(&self, session: &Session, channels: &[ChannelName]) -> Result<(), Denied<'static>> {
+        self.has_room(session, channels).map_err(|limit| {
+            self.state.hub.counters.limited(limit);
+            BayeuxError::SubscribeFailed.into()
+        })
+    }
+
+    /// Whether a session may subscribe to these, as far as numbers go.
+    fn has_room(&self, session: &Session, channels: &[ChannelName]) -> Result<(), Reason> {
         let config = &self.state.config;
         let subscriptions = session.subscriptions();
         if subscriptions.numbers.len() + channels.len() > config.max_subscriptions {
@@ -65,7 +73,7 @@ impl Exchange<'_> {
         let existing = self.state.channels.len();
         if existing + channels.len() > config.max_channels {
             let added = count_new(channels, |channel| self.state.channel_exists(channel.as_str()));
-            if existing + added > config.max_channels {
+            if added > 0 && existing + added > config.max_channels {
                 return Err(Reason::ChannelsFull);
             }
         }
@@ -78,8 +86,16 @@ impl Exchange<'_> {
             denied.error,
             BayeuxError::ChannelInvalid | BayeuxError::SubscriptionInvalid
         );
-        if is_about_names && !self.may_use(&denied.context.channel) {
+        let channel = &denied.context.channel;
+        if is_about_names && !channel.starts_with("/meta/") && !self.may_use(channel) {
             self.state.hub.counters.limited(Reason::ChannelNameTooLong);
+        }
+    }
+
+    /// Notes a sign of trouble, one for each request.
+    pub(super) fn note_once(&self, trouble: Trouble) {
+        if !self.noted.swap(true, Relaxed) {
+            self.state.hub.note(trouble);
         }
     }
 
@@ -94,7 +110,8 @@ impl Exchange<'_> {
             .saturating_add(config.interval)
             .saturating_add(config.max_interval);
         if u128::from(now) >= return_time.as_millis() {
-            hub.watch.note(Trouble::UnknownSessions, now);
+            self.note_once(Trouble::UnknownSessions);
+            // Without a session there is no sweeper to do it.
             hub.watch.warn(now);
         }
     }
@@ -143,10 +160,17 @@ impl Exchange<'_> {
 impl Dispatched {
     /// Books a refusal. Where there are too many, the answer is to wait, and the client to take a pause.
     pub(super) fn refuse(&mut self, exchange: &Exchange<'_>, reply: &mut Reply<'_>) {
-        if exchange.state.hub.may_refuse() {
+        // One for the request, however many messages it has.
+        let may_refuse = *self.may_refuse.get_or_insert_with(|| {
+            let may_refuse = exchange.state.hub.may_refuse();
+            if !may_refuse {
+                exchange.state.hub.counters.limited(Reason::RefusalRate);
+            }
+            may_refuse
+        });
+        if may_refuse {
             return;
         }
-        exchange.state.hub.counters.limited(Reason::RefusalRate);
         self.pause = Some(REFUSAL_DELAY);
         if let Some(advice) = reply
             .advice

@@ -57,6 +57,8 @@ pub(crate) struct Dispatched {
     pub(crate) named_session: Option<Arc<Session>>,
     /// How many messages there were.
     pub(crate) messages: usize,
+    /// Whether what it refuses may be answered at once, if it refuses anything.
+    may_refuse: Option<bool>,
     /// How long the answer is to wait, if there are too many of its kind.
     pause: Option<Duration>,
 }
@@ -132,7 +134,7 @@ impl Dispatched {
     fn begin(exchange: &Exchange<'_>, first: Option<&Inbound<'_>>, messages: usize) -> Self {
         let first = first.filter(|first| exchange.pushes && !is_handshake(first));
         Self {
-            named_session: first.and_then(|first| exchange.session(first).ok()),
+            named_session: first.and_then(|first| exchange.known_live(first)),
             messages,
             ..Self::default()
         }
@@ -188,7 +190,7 @@ impl Exchange<'_> {
         if first.channel().is_ok_and(|channel| channel == CONNECT) {
             return None;
         }
-        let session = self.find(first).ok()?;
+        let session = self.known_live(first)?;
         // What pushes has no timeout: a handler that takes its time would keep everything from it.
         (!session.is_pushed()).then(|| Batch::begin(session))
     }
@@ -224,10 +226,11 @@ impl Exchange<'_> {
             return connect::connect(self, message, id, session).map(Outcome::Connect);
         }
         let name = normalise(channel).map_err(|_| Denied::on_channel(BayeuxError::ChannelInvalid, channel.clone()))?;
-        if !self.may_use(name) {
+        let is_meta = channel.starts_with("/meta/");
+        if !is_meta && !self.may_use(name) {
             return Err(Denied::on_channel(BayeuxError::ChannelInvalid, channel.clone()));
         }
-        if !channel.starts_with("/meta/") {
+        if !is_meta {
             publish::publish(self, message, channel, name).await?;
             return Ok(self.succeed(id, channel, None));
         }

@@ -30,10 +30,7 @@ pub(super) async fn subscribe<'m>(
         ));
     }
     channels.retain(ChannelName::is_broadcast);
-    if let Err(limit) = exchange.has_room(session, &channels) {
-        exchange.state.hub.counters.limited(limit);
-        return Err(BayeuxError::SubscribeFailed.into());
-    }
+    exchange.check_room(session, &channels)?;
     for channel in &channels {
         let subscribe = (Operation::Subscribe, BayeuxError::SubscribeDenied);
         exchange
@@ -46,6 +43,8 @@ pub(super) async fn subscribe<'m>(
             )
             .await?;
     }
+    // Others may have come first while the policy was asked.
+    exchange.check_room(session, &channels)?;
     exchange
         .state
         .subscribe(session, &channels, exchange.request)

@@ -153,6 +153,12 @@ impl BrowserId {
     pub(crate) fn to_hex(self) -> [u8; LEN * 2] {
         self.0.to_hex()
     }
+
+    /// When it was generated, in nanoseconds of Unix time.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn generated_at(self) -> u64 {
+        self.0.generated_at()
+    }
 }
 
 impl FromStr for BrowserId {

@@ -17,7 +17,7 @@ const MAX_DIGITS: usize = 300;
 pub(super) fn scan_messages<'a>(text: &'a str, limits: ParseLimits, mut push: impl FnMut(Inbound<'a>)) -> Option<()> {
     let mut scanner = Scanner {
         // The array and the message itself are two.
-        depth: MAX_DEPTH.min(limits.depth.saturating_sub(2)),
+        depth: MAX_DEPTH.min(limits.depth.checked_sub(2)?),
         ..Scanner::new(text)
     };
     let mut room = limits.messages;

@@ -178,8 +178,8 @@ impl Config {
 #[non_exhaustive]
 pub enum BrowserBinding {
     /// A client that never sends the cookie is served by its `clientId` alone: many clients keep no cookies. Once it
-    /// was returned, a request without it is refused; but not a WebSocket that was opened before the session was made,
-    /// or within ten seconds, and so may be without the cookie because it was not set yet.
+    /// was returned, a request without it is refused; but not a WebSocket that was opened before the cookie was made,
+    /// or within ten seconds, and so may be without it because it was not set yet.
     #[default]
     OnFirstUse,
     /// Every request after the handshake must bring the cookie, as with CometD. Clients without a cookie jar can't

@@ -8,6 +8,8 @@ use http::{
     request::Parts,
 };
 
+use crate::panics::contain;
+
 /// Which pages may use the server from within a browser, whatever the transport; for
 /// [`BayeuxBuilder::origins`](crate::BayeuxBuilder::origins).
 ///
@@ -65,9 +67,17 @@ impl Origins {
             Page::Of(origin) => {
                 is_own(&origin, request)
                     || self.listed.iter().any(|listed| listed.eq_ignore_ascii_case(&origin))
-                    || self.check.as_ref().is_some_and(|check| check(request, &origin))
+                    || self.checks(request, &origin)
             }
         }
+    }
+}
+
+impl Origins {
+    /// What the application says. This is asked on the connection's own task: a panic may not end the connection.
+    fn checks(&self, request: &Parts, origin: &str) -> bool {
+        let check = self.check.as_ref();
+        check.is_some_and(|check| contain(|| check(request, origin)).unwrap_or(false))
     }
 }
 

@@ -367,7 +367,7 @@ impl Host for State {
         self.sessions.remove(id);
     }
 
-    fn watch(&self, id: &ClientId) {
+    fn has_own_times(&self, id: &ClientId) {
         self.sessions.has_own_times(id);
     }
 

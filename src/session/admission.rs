@@ -29,9 +29,17 @@ pub(crate) struct AdmissionLimits {
 #[derive(Debug)]
 pub(crate) struct Admission {
     limits: AdmissionLimits,
-    addresses: [Mutex<HashMap<IpAddr, Place>>; SHARDS],
+    addresses: [Mutex<Places>; SHARDS],
     hasher: RandomState,
     browsers: Mutex<HashMap<BrowserId, usize>>,
+}
+
+/// What is known of some addresses.
+#[derive(Debug, Default)]
+struct Places {
+    by_address: HashMap<IpAddr, Place>,
+    /// At how many the next look for some that can be forgotten is due: not at each newcomer.
+    look_at: usize,
 }
 
 /// What is known of one address.
@@ -60,7 +68,7 @@ impl Admission {
     }
 
     #[expect(clippy::indexing_slicing, reason = "the index is taken modulo the number of shards")]
-    fn shard(&self, address: IpAddr) -> &Mutex<HashMap<IpAddr, Place>> {
+    fn shard(&self, address: IpAddr) -> &Mutex<Places> {
         let mut hasher = self.hasher.build_hasher();
         address.hash(&mut hasher);
         #[expect(clippy::cast_possible_truncation, reason = "any bits will do")]
@@ -70,10 +78,10 @@ impl Admission {
 
     fn enter_address(&self, address: IpAddr, now: u64) -> Result<(), Reason> {
         let mut shard = lock(self.shard(address));
-        if shard.len() >= MOST_REMEMBERED && !shard.contains_key(&address) {
-            forget(&mut shard, now);
+        if !shard.by_address.contains_key(&address) {
+            shard.make_room(now);
         }
-        let place = shard.entry(address).or_default();
+        let place = shard.by_address.entry(address).or_default();
         // Sessions first: a client that is over that limit need not lose its handshakes, too.
         if place.sessions >= self.limits.sessions_per_address {
             return Err(Reason::AddressFull);
@@ -87,7 +95,7 @@ impl Admission {
 
     fn leave_address(&self, address: IpAddr, now: u64) {
         let mut shard = lock(self.shard(address));
-        if let Entry::Occupied(mut place) = shard.entry(address) {
+        if let Entry::Occupied(mut place) = shard.by_address.entry(address) {
             place.get_mut().sessions = place.get().sessions.saturating_sub(1);
             if place.get().is_forgettable(now) {
                 place.remove();
@@ -120,7 +128,7 @@ impl Admission {
     /// Forgets the addresses of one shard that have no sessions and could make as many handshakes as ever.
     pub(crate) fn sweep(&self, shard: usize, now: u64) {
         if let Some(shard) = self.addresses.get(shard) {
-            let mut places = lock(shard);
+            let places = &mut lock(shard).by_address;
             places.retain(|_, place| !place.is_forgettable(now));
             if places.is_empty() {
                 places.shrink_to_fit();
@@ -135,12 +143,19 @@ impl Place {
     }
 }
 
-/// Makes room: first by those who need not be remembered, and if these are too few, by all who have no session.
-fn forget(shard: &mut HashMap<IpAddr, Place>, now: u64) {
-    shard.retain(|_, place| !place.is_forgettable(now));
-    let remembered = shard.values().filter(|place| place.sessions == 0).count();
-    if remembered >= MOST_REMEMBERED {
-        shard.retain(|_, place| place.sessions > 0);
+impl Places {
+    /// Makes room for one more: first by those who need not be remembered, and if these are too few, by all who have no
+    /// session.
+    fn make_room(&mut self, now: u64) {
+        if self.by_address.len() < self.look_at.max(MOST_REMEMBERED) {
+            return;
+        }
+        self.by_address.retain(|_, place| !place.is_forgettable(now));
+        let remembered = self.by_address.values().filter(|place| place.sessions == 0).count();
+        if remembered >= MOST_REMEMBERED / 2 {
+            self.by_address.retain(|_, place| place.sessions > 0);
+        }
+        self.look_at = self.by_address.len() + MOST_REMEMBERED / 2;
     }
 }
 
@@ -208,7 +223,11 @@ mod tests {
     }
 
     fn remembered(admission: &Admission) -> usize {
-        admission.addresses.iter().map(|shard| lock(shard).len()).sum()
+        admission
+            .addresses
+            .iter()
+            .map(|shard| lock(shard).by_address.len())
+            .sum()
     }
 
     #[test]

@@ -84,7 +84,7 @@ impl Connect {
                 state.is_pushed
             }
         };
-        let finds_messages = !is_heartbeat && state.is_due();
+        let finds_messages = !is_heartbeat && !state.queue.is_empty();
         session.suspend_expiry();
         let superseded = state.waker.take();
         drop(state);

@@ -36,7 +36,7 @@ pub(crate) trait Host: Send + Sync {
     fn bury(&self, id: &ClientId);
 
     /// Notes that a session has times of its own.
-    fn watch(&self, id: &ClientId);
+    fn has_own_times(&self, id: &ClientId);
 
     /// Ends the sessions of one shard whose deadline has passed.
     fn sweep(&self, shard: usize);
@@ -192,9 +192,9 @@ impl Hub {
         }
     }
 
-    pub(super) fn watch(&self, id: &ClientId) {
+    pub(super) fn has_own_times(&self, id: &ClientId) {
         if let Some(host) = self.host.upgrade() {
-            host.watch(id);
+            host.has_own_times(id);
         }
     }
 

@@ -43,10 +43,11 @@ impl State {
         !self.queue.is_empty() && self.batches == 0 && self.waits_until().is_none_or(|until| until <= Instant::now())
     }
 
-    /// Until when what is queued, or will be, waits for more. The end of a batch, which wakes by itself, is not counted.
+    /// Until when what is queued, or will be, waits for more. The end of a batch wakes by itself, and lazy messages wait for
+    /// it; gathering has to end in time all the same, or nothing that comes later would wake anybody.
     pub(super) fn waits_until(&self) -> Option<Instant> {
         if self.batches > 0 {
-            return None;
+            return self.gathers_until();
         }
         // `None` is less than any moment.
         self.lazy_until().max(self.gathers_until())

@@ -37,7 +37,7 @@ impl Host for Nobody {
 
     fn bury(&self, _: &ClientId) {}
 
-    fn watch(&self, _: &ClientId) {}
+    fn has_own_times(&self, _: &ClientId) {}
 
     fn sweep(&self, _: usize) {}
 }

@@ -64,6 +64,12 @@ impl Queue {
 
     #[cold]
     fn push_into_full(&mut self, message: Bytes, limits: &QueueLimits, kept: (usize, usize)) -> Pushed {
+        // What is kept besides can't be dropped; where it leaves no room, dropping what is queued would make none.
+        let (count, bytes) = kept;
+        let is_kept_full = count >= limits.messages || bytes.saturating_add(message.len()) > limits.bytes;
+        if count > 0 && is_kept_full && limits.overflow == OverflowPolicy::DropOldest {
+            return Pushed::Dropped;
+        }
         let mut evicted = 0;
         let mut evicted_bytes = 0;
         while self.is_full_for(message.len(), limits, kept) {
@@ -71,7 +77,6 @@ impl Queue {
                 OverflowPolicy::Disconnect => return Pushed::Overflow,
                 OverflowPolicy::DropNewest => return Pushed::Dropped,
                 OverflowPolicy::DropOldest => {
-                    // What is kept besides can't be dropped.
                     let Some(oldest) = self.pop() else { break };
                     evicted += 1;
                     evicted_bytes += oldest.len();
@@ -234,6 +239,21 @@ mod tests {
                 evicted_bytes: 0
             }
         );
+    }
+
+    #[test]
+    fn what_is_kept_besides_is_never_exceeded_by_dropping_the_oldest() {
+        let limits = limits(3, 100, OverflowPolicy::DropOldest);
+        let mut queue = queue(&["a"]);
+        assert_eq!(queue.push("b".into(), &limits, (3, 3)), Pushed::Dropped);
+        assert_eq!(queue.push("b".into(), &limits, (1, 100)), Pushed::Dropped);
+        assert_eq!(texts(&queue), ["a"]);
+        let evicted = Pushed::Queued {
+            evicted: 1,
+            evicted_bytes: 1,
+        };
+        assert_eq!(queue.push("b".into(), &limits, (2, 2)), evicted);
+        assert_eq!(texts(&queue), ["b"]);
     }
 
     #[test]

@@ -301,8 +301,14 @@ impl Session {
 
     /// The client has everything up to `batch`; the rest of what was sent comes to the front of the queue.
     pub(super) fn acknowledge(&self, state: &mut State, batch: u64) {
-        let State { queue, acks, .. } = state;
+        let State {
+            queue, acks, closed, ..
+        } = state;
         let Some(acks) = acks else { return };
+        // To a queue that has ended nothing goes back.
+        if closed.is_some_and(|reason| reason != Reason::ServerDisconnect) {
+            return;
+        }
         let (messages, bytes) = (signed(queue.len()), signed(queue.bytes()));
         acks.acknowledge(batch, queue);
         let (more, more_bytes) = (signed(queue.len()) - messages, signed(queue.bytes()) - bytes);

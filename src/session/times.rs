@@ -84,6 +84,6 @@ impl Session {
             self.deadline.fetch_max(deadline, Relaxed);
         }
         drop(state);
-        self.hub.watch(&self.id);
+        self.hub.has_own_times(&self.id);
     }
 }

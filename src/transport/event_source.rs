@@ -41,12 +41,8 @@ pub(super) fn client_id(path: &str) -> Option<ClientId> {
 
 /// Opens the stream of a session. It ends with the session, or when another consumer takes over.
 pub(super) fn open(state: &Arc<State>, request: &Arc<Parts>) -> Response<AnswerBody> {
-    let exchange = Exchange {
-        state,
-        request,
-        cookies: &cookie::read(&request.headers, &state.config),
-        pushes: true,
-    };
+    let cookies = cookie::read(&request.headers, &state.config);
+    let exchange = Exchange::new(state, request, &cookies, true);
     let session = client_id(request.uri.path()).and_then(|id| exchange.session_by_id(&id));
     // What is acknowledged comes with connects; there is nothing to be streamed.
     let Some(session) = session.filter(|session| !session.acknowledges() && !state.hub.is_draining()) else {

@@ -143,12 +143,7 @@ impl Link {
 
     /// Sends one message and returns what it leads to, and its reply.
     async fn send(&self, message: MutableMessage) -> (Dispatched, MutableMessage) {
-        let exchange = Exchange {
-            state: self.state(),
-            request: &self.request,
-            cookies: &self.cookies,
-            pushes: true,
-        };
+        let exchange = Exchange::new(self.state(), &self.request, &self.cookies, true);
         let texts = [message.to_json().into()];
         let dispatched = request::process(&exchange, &texts).await.unwrap_or_default();
         let reply = MutableMessage::parse(&dispatched.replies).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What goes out to clients: the one place where messages and replies become JSON, whatever the transport.
+//! What goes out to clients, whatever the transport: messages and replies as arrays, shown to extensions before.
 
 use bytes::Bytes;
 

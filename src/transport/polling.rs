@@ -60,12 +60,8 @@ pub(super) async fn process(
     texts: &[Cow<'_, str>],
     form: Form,
 ) -> Result<Processed, Refusal> {
-    let exchange = Exchange {
-        state,
-        request,
-        cookies: &cookie::read(&request.headers, &state.config),
-        pushes: false,
-    };
+    let cookies = cookie::read(&request.headers, &state.config);
+    let exchange = Exchange::new(state, request, &cookies, false);
     let mut dispatched = request::process(&exchange, texts).await?;
     let Some(connect) = dispatched.lone_connect() else {
         return Ok(Processed::Answered(answer(state, dispatched, &form)));

@@ -49,12 +49,7 @@ pub(super) async fn process(opening: Opening, text: Utf8Bytes) -> Result<Dispatc
 
 async fn dispatch(opening: Opening, text: Utf8Bytes) -> Result<Dispatched, CloseFrame> {
     let texts = [Cow::Borrowed(text.as_str())];
-    let exchange = Exchange {
-        state: &opening.state,
-        request: &opening.request,
-        cookies: &opening.cookies,
-        pushes: true,
-    };
+    let exchange = Exchange::new(&opening.state, &opening.request, &opening.cookies, true);
     let processed = request::process(&exchange, &texts).await;
     processed.map_err(|refusal| refuse(refusal, &opening.state))
 }
