@@ -155,7 +155,6 @@ impl BrowserId {
     }
 
     /// When it was generated, in nanoseconds of Unix time.
-    #[cfg(feature = "websocket")]
     pub(crate) fn generated_at(self) -> u64 {
         self.0.generated_at()
     }

@@ -288,10 +288,13 @@ impl World {
         {
             client.offered.push(number);
             let kept: usize = client.kept.iter().map(|(_, messages)| messages.len()).sum();
-            while client.queue.len() + kept >= most {
-                if client.queue.pop_front().is_none() {
-                    break;
-                }
+            if kept >= most {
+                // To drop what is queued would make no room.
+                client.offered.pop();
+                client.dropped += 1;
+                continue;
+            }
+            while client.queue.len() + kept >= most && client.queue.pop_front().is_some() {
                 client.dropped += 1;
                 self.evicted += 1;
             }
