@@ -290,7 +290,6 @@ impl World {
             let kept: usize = client.kept.iter().map(|(_, messages)| messages.len()).sum();
             if kept >= most {
                 // To drop what is queued would make no room.
-                client.offered.pop();
                 client.dropped += 1;
                 continue;
             }
