@@ -13,8 +13,7 @@ use crate::{
     listener::MessageListener,
     policy::{Authorizer, AuthorizerId, Rules},
     protocol::{ChannelName, ClientId, InvalidChannel, Publication, PublishError, normalise},
-    session::{ServerSession, Stats},
-    trouble::Health,
+    session::ServerSession,
 };
 
 /// A Bayeux server: sessions, subscriptions and everything the application does with them. A clone is another handle
@@ -33,7 +32,7 @@ use crate::{
 /// # Ok::<(), tower_bayeux::PublishError>(())
 /// ```
 #[derive(Clone)]
-pub struct BayeuxServer(Arc<State>);
+pub struct BayeuxServer(pub(super) Arc<State>);
 
 impl BayeuxServer {
     /// Starts to configure a server.
@@ -314,55 +313,6 @@ impl BayeuxServer {
         }
         self.0.listeners.add(pattern, listener);
         Ok(())
-    }
-
-    /// A snapshot of the counters. Cheap: a few dozen loads, no lock.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        self.0.hub.stats()
-    }
-
-    /// How the server is: whether it takes clients, and what it sees to be wrong. Cheap, for probes of a load balancer.
-    #[must_use]
-    pub fn health(&self) -> Health {
-        let hub = &self.0.hub;
-        if hub.is_draining() {
-            return Health::Draining;
-        }
-        let troubles = hub.watch.troubles(hub.now());
-        if troubles.is_empty() {
-            Health::Ready
-        } else {
-            Health::Degraded(troubles)
-        }
-    }
-
-    /// Lets clients go: every held connect is answered at once, telling its client to come back after a random part of
-    /// [`shutdown_jitter`](BayeuxBuilder::shutdown_jitter), and none is held from now on. New handshakes are refused
-    /// likewise. Call it before a graceful shutdown of the HTTP server, which waits for held connects otherwise, and
-    /// [`drained`](Self::drained) after it.
-    pub fn shutdown(&self) {
-        self.0.shutdown();
-    }
-
-    /// Waits until every WebSocket and every event stream has closed: after [`shutdown`](Self::shutdown) they do so by
-    /// themselves, once what is queued is out. An HTTP server that shuts down gracefully waits for its answers, held
-    /// connects and event streams among them, but not for connections that have become WebSockets: a process that ends
-    /// without waiting for these may cut them off.
-    ///
-    /// A client has five seconds to confirm that its socket closes. One that does not even read is given up after
-    /// [`idle_timeout`](crate::WebSocketConfig::idle_timeout); who can't wait for so long puts a timeout around this.
-    ///
-    /// ```
-    /// # use tower_bayeux::BayeuxServer;
-    /// # async fn example(bayeux: BayeuxServer, stop_serving: impl Future<Output = ()>) {
-    /// bayeux.shutdown();
-    /// stop_serving.await;
-    /// bayeux.drained().await;
-    /// # }
-    /// ```
-    pub async fn drained(&self) {
-        self.0.hub.wait_until_closed().await;
     }
 }
 

@@ -6,6 +6,7 @@ mod channel;
 mod config;
 mod handle;
 mod limits;
+mod operation;
 mod origins;
 mod state;
 mod websocket;

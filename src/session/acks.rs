@@ -2,7 +2,12 @@
 
 use std::{collections::VecDeque, mem};
 
-use super::queue::Queue;
+use super::{
+    Session,
+    queue::Queue,
+    record::{State, signed},
+};
+use crate::Reason;
 
 /// Batches that were given out and not acknowledged yet, oldest first. Every connect reply is a batch, numbered from 1
 /// on, also one without messages.
@@ -67,5 +72,43 @@ impl Acks {
     /// How many messages, of how many bytes, are kept.
     pub(super) const fn size(&self) -> (usize, usize) {
         (self.messages, self.bytes)
+    }
+}
+
+impl Session {
+    /// From now on, what is sent is kept until the client acknowledges it.
+    pub(crate) fn keep_until_acknowledged(&self) {
+        self.state().acks = Some(Box::default());
+    }
+
+    /// What was sent is not kept any more.
+    pub(crate) fn stop_acknowledging(&self) {
+        let acks = self.state().acks.take();
+        drop(acks);
+    }
+
+    /// The client has everything up to `batch`; the rest of what was sent comes to the front of the queue.
+    pub(super) fn acknowledge(&self, state: &mut State, batch: u64) {
+        let State {
+            queue, acks, closed, ..
+        } = state;
+        let Some(acks) = acks else { return };
+        // To a queue that has ended nothing goes back.
+        if closed.is_some_and(|reason| reason != Reason::ServerDisconnect) {
+            return;
+        }
+        let (messages, bytes) = (signed(queue.len()), signed(queue.bytes()));
+        acks.acknowledge(batch, queue);
+        let (more, more_bytes) = (signed(queue.len()) - messages, signed(queue.bytes()) - bytes);
+        self.hub.counters.queued(more, more_bytes);
+        if more > 0 {
+            state.hurry();
+            state.stop_gathering();
+        }
+    }
+
+    /// Whether the client acknowledges what it gets.
+    pub(crate) fn acknowledges(&self) -> bool {
+        self.state().acks.is_some()
     }
 }

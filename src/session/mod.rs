@@ -12,6 +12,7 @@ mod browsers;
 mod connect;
 mod counters;
 mod delivery;
+mod ending;
 mod expiry;
 mod gather;
 mod handle;

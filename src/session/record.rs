@@ -21,7 +21,7 @@ use super::{
 use crate::{
     Reason,
     attributes::{Attributes, Value},
-    protocol::{BrowserId, ChannelName, ClientId, FAREWELL},
+    protocol::{BrowserId, ChannelName, ClientId},
     sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, lock, wake},
     trouble::Trouble,
 };
@@ -288,45 +288,9 @@ impl Session {
         }
     }
 
-    /// From now on, what is sent is kept until the client acknowledges it.
-    pub(crate) fn keep_until_acknowledged(&self) {
-        self.state().acks = Some(Box::default());
-    }
-
-    /// What was sent is not kept any more.
-    pub(crate) fn stop_acknowledging(&self) {
-        let acks = self.state().acks.take();
-        drop(acks);
-    }
-
-    /// The client has everything up to `batch`; the rest of what was sent comes to the front of the queue.
-    pub(super) fn acknowledge(&self, state: &mut State, batch: u64) {
-        let State {
-            queue, acks, closed, ..
-        } = state;
-        let Some(acks) = acks else { return };
-        // To a queue that has ended nothing goes back.
-        if closed.is_some_and(|reason| reason != Reason::ServerDisconnect) {
-            return;
-        }
-        let (messages, bytes) = (signed(queue.len()), signed(queue.bytes()));
-        acks.acknowledge(batch, queue);
-        let (more, more_bytes) = (signed(queue.len()) - messages, signed(queue.bytes()) - bytes);
-        self.hub.counters.queued(more, more_bytes);
-        if more > 0 {
-            state.hurry();
-            state.stop_gathering();
-        }
-    }
-
     /// Whether another consumer than connects gets the messages.
     pub(crate) fn is_pushed(&self) -> bool {
         self.state().is_pushed
-    }
-
-    /// Whether the client acknowledges what it gets.
-    pub(crate) fn acknowledges(&self) -> bool {
-        self.state().acks.is_some()
     }
 
     /// Remembers the `id` of a publish among the last `window`, and says whether it was there already.
@@ -343,69 +307,10 @@ impl Session {
         false
     }
 
-    /// Ends the session for good, once: `false` if it had ended before, or if it was to expire but has come back to
-    /// life. A session that the server disconnects keeps its queue and a farewell for one last connect; any other
-    /// drops what is queued.
-    pub(crate) fn close(&self, reason: Reason) -> bool {
-        let mut state = self.state();
-        let revived = reason == Reason::Expired && !self.has_expired(self.hub.now());
-        if state.closed.is_some() || revived {
-            return false;
-        }
-        state.closed = Some(reason);
-        let dropped = if reason == Reason::ServerDisconnect {
-            state.queue.push_unbounded(FAREWELL);
-            self.hub.counters.queued(1, signed(FAREWELL.len()));
-            Queue::default()
-        } else {
-            state.queue.take()
-        };
-        let waker = state.waker.take();
-        let admitted = state.rare.as_mut().and_then(|rare| rare.admitted.take());
-        drop(state);
-        drop(admitted);
-        self.count_dropped(&dropped, reason);
-        wake(waker);
-        true
-    }
-
-    /// Whether a last connect is to be answered with the farewell.
-    pub(crate) fn owes_farewell(&self) -> bool {
-        self.state().owes_farewell()
-    }
-
-    /// Drops a farewell that nobody came for; `false` if somebody is coming for it right now.
-    pub(crate) fn forget_farewell(&self) -> bool {
-        let mut state = self.state();
-        if !self.has_expired(self.hub.now()) {
-            return false;
-        }
-        let dropped = state.queue.take();
-        // What is under way can't come back to a session that nobody finds.
-        state.answers += 1;
-        drop(state);
-        self.count_dropped(&dropped, Reason::ServerDisconnect);
-        true
-    }
-
-    fn count_dropped(&self, dropped: &Queue, reason: Reason) {
-        if !dropped.is_empty() {
-            let counters = &self.hub.counters;
-            counters.queued(-signed(dropped.len()), -signed(dropped.bytes()));
-            counters.dropped.add(reason, dropped.len());
-        }
-    }
-
     /// Wakes the held connect, so that it looks round.
     pub(crate) fn wake(&self) {
         let waker = self.state().waker.take();
         wake(waker);
-    }
-}
-
-impl State {
-    pub(super) fn owes_farewell(&self) -> bool {
-        self.closed == Some(Reason::ServerDisconnect) && !self.queue.is_empty()
     }
 }
 
