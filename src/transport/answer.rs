@@ -8,7 +8,7 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
 };
 
-use super::{AnswerBody, AnswerInfo, Outcome, callback_polling::Callback, outgoing, request::Refusal};
+use super::{AnswerBody, AnswerInfo, Outcome, callback_polling::Callback, length, outgoing, request::Refusal};
 use crate::{
     Reason, Transport,
     server::{Config, State},
@@ -132,7 +132,7 @@ pub(super) fn response(
     let headers = response.headers_mut();
     headers.clone_from(&HEADERS);
     match length {
-        Some(length) => headers.insert(CONTENT_LENGTH, length.into()),
+        Some(length) => headers.insert(CONTENT_LENGTH, length::header(length)),
         None => headers.remove(CONTENT_LENGTH),
     };
     if config.answer_info {

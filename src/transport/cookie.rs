@@ -18,6 +18,10 @@ pub(super) fn read(headers: &HeaderMap, config: &Config) -> BrowserCookies {
         return cookies;
     }
     for header in headers.get_all(COOKIE) {
+        if let Some(id) = lone(header.as_bytes(), &config.browser_cookie.name) {
+            cookies.ids.push(id);
+            continue;
+        }
         match header.to_str() {
             Ok(header) => read_header(header, config, &mut cookies),
             // Other cookies in the same header may hold any bytes.
@@ -25,6 +29,12 @@ pub(super) fn read(headers: &HeaderMap, config: &Config) -> BrowserCookies {
         }
     }
     cookies
+}
+
+/// The browser of a header that holds nothing but its cookie, as that of most clients does.
+fn lone(header: &[u8], name: &str) -> Option<BrowserId> {
+    let value = header.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+    std::str::from_utf8(value).ok()?.parse().ok()
 }
 
 /// As the `cookie` crate splits a header, which has no way to do so without a copy of it.

@@ -8,6 +8,7 @@ mod choice;
 mod cookie;
 mod event_source;
 mod info;
+mod length;
 mod local;
 mod long_polling;
 mod outgoing;
