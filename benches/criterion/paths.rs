@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use benches::{Meter, NoMeter, PATHS, still_runtime};
+use benches::{Meter, NoMeter, PATHS, runtime};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 /// Adds up the time of what is measured.
@@ -19,7 +19,7 @@ impl Meter for Clock {
 /// One iteration is a round; its units are the elements.
 fn hot_paths(criterion: &mut Criterion) {
     for path in PATHS {
-        let runtime = still_runtime();
+        let runtime = runtime();
         let _entered = runtime.enter();
         let mut round = (path.set_up)();
         round(&mut NoMeter);

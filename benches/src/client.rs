@@ -4,6 +4,7 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Waker},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -46,6 +47,17 @@ impl Server {
             service: BayeuxService::new("/cometd", bayeux.clone()),
             bayeux,
         }
+    }
+
+    /// A server whose sessions stay, as many as there may be.
+    #[must_use]
+    pub fn lasting() -> Self {
+        let hour = Duration::from_secs(3600);
+        let builder = BayeuxServer::builder()
+            .max_interval(hour)
+            .timeout(hour)
+            .max_sessions(usize::MAX);
+        Self::new(builder.build())
     }
 
     /// Starts a request.

@@ -31,7 +31,7 @@ use tokio_tungstenite::{
 };
 use tower_bayeux::{BayeuxServer, BayeuxService};
 
-use crate::{Meter, still_runtime};
+use crate::{Meter, runtime};
 
 /// The server's end of a connection: what the client sends is put in, what the server writes is counted, and kept for as
 /// long as somebody wants to read it.
@@ -142,7 +142,7 @@ impl Crowd {
     fn new(sockets: usize, json: &str) -> Self {
         let header = if json.len() < 126 { 2 } else { 4 };
         Self {
-            runtime: still_runtime(),
+            runtime: runtime(),
             swallowed: Arc::default(),
             round: sockets * (header + json.len()),
         }

@@ -1,6 +1,6 @@
-//! What the budgets can't say: bytes of a session, the sweep, a crowded server against a small one, two threads against
-//! one, WebSockets against their library alone. `cargo run --release -p benches --bin figures`; `--short` is for a tenth
-//! of the sessions.
+//! What the budgets can't say: bytes of a session, the sweep, a crowded server against a small one, WebSockets against
+//! their library alone. `cargo run --release -p benches --bin figures --features still-clock`; `--short` is for a tenth of
+//! the sessions, `--million` for a million.
 //!
 //! Bytes are what was asked of the allocator, without what it adds. Times are of this machine, and only as good as it is
 //! idle; of several runs the fastest counts.
@@ -11,38 +11,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use benches::{Client, Meter, PATHS, Server, still_runtime};
-use tokio::runtime::Builder;
+use benches::{Client, Meter, PATHS, Server, fastest, runtime};
 use tower_bayeux::{BayeuxServer, OverflowPolicy};
 
-/// How often each time is taken.
-const RUNS: usize = 5;
-
 fn main() {
-    let short = env::args().any(|argument| argument == "--short");
-    let sessions = if short { 10_000 } else { 100_000 };
+    let is_given = |flag: &str| env::args().any(|argument| argument == flag);
+    let short = is_given("--short");
+    let sessions = match (short, is_given("--million")) {
+        (true, _) => 10_000,
+        (false, true) => 1_000_000,
+        (false, false) => 100_000,
+    };
     allocations();
     memory(sessions);
     sweep(sessions);
     crowded(if short { 10 } else { 1 });
-    threads();
     sockets();
-}
-
-/// The fastest of several runs, in nanoseconds.
-fn fastest(mut run: impl FnMut() -> Duration) -> f64 {
-    let fastest = (0..RUNS).map(|_| run()).min().unwrap_or_default();
-    fastest.as_nanos() as f64
-}
-
-/// A server whose sessions stay.
-fn lasting() -> Server {
-    let hour = Duration::from_secs(3600);
-    let builder = BayeuxServer::builder()
-        .max_interval(hour)
-        .timeout(hour)
-        .max_sessions(usize::MAX);
-    Server::new(builder.build())
 }
 
 /// Allocations of one unit of each hot path.
@@ -55,7 +39,7 @@ fn allocations() {
     }
     println!("allocations of one unit");
     for path in PATHS {
-        let runtime = still_runtime();
+        let runtime = runtime();
         let _entered = runtime.enter();
         let mut round = (path.set_up)();
         round(&mut benches::NoMeter);
@@ -71,9 +55,9 @@ fn allocations() {
 
 /// Bytes that stay when each session has gone one step further.
 fn memory(sessions: usize) {
-    let runtime = still_runtime();
+    let runtime = runtime();
     let _entered = runtime.enter();
-    let server = lasting();
+    let server = Server::lasting();
     let channel = ["/load/room/0".to_owned()];
     let each = |what: &str, bytes: i64| println!("  {what:<32} {:>8.0}", bytes as f64 / sessions as f64);
     println!("bytes of each of {sessions} sessions");
@@ -99,7 +83,7 @@ fn memory(sessions: usize) {
 /// The task that looks for expired sessions goes round once a second.
 fn sweep(sessions: usize) {
     const ROUNDS: u32 = 20;
-    let runtime = still_runtime();
+    let runtime = runtime();
     let round = |server: &Server| {
         fastest(|| {
             runtime.block_on(async {
@@ -110,7 +94,7 @@ fn sweep(sessions: usize) {
             })
         }) / f64::from(ROUNDS)
     };
-    let server = lasting();
+    let server = Server::lasting();
     let one = runtime.block_on(async { Client::new(&server) });
     let nobody = round(&server);
     let crowd: Vec<_> = runtime.block_on(async { (1..sessions).map(|_| Client::new(&server)).collect() });
@@ -124,7 +108,7 @@ fn sweep(sessions: usize) {
 /// A server with many channels and subscriptions against one with few. Each channel has ten subscribers, and both servers
 /// have the same number of sessions: what differs is the table, not the queues.
 fn crowded(fraction: usize) {
-    let runtime = still_runtime();
+    let runtime = runtime();
     let _entered = runtime.enter();
     let (few, many) = (1_000, 100_000 / fraction);
     let [small, large] = [few, many].map(|channels| crowded_table(channels, many / 10));
@@ -191,72 +175,12 @@ fn each(times: usize, mut all: impl FnMut()) -> f64 {
     fastest(time) / times as f64
 }
 
-/// Four publishers to the same thousand queues, which are emptied as they fill.
-fn threads() {
-    const MESSAGES: usize = 200;
-    let time = |threads: usize| {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(threads)
-            .enable_time()
-            .build();
-        let Ok(runtime) = runtime else {
-            return (f64::NAN, f64::NAN);
-        };
-        let server = lasting();
-        let crowd: Vec<_> = {
-            let _entered = runtime.enter();
-            (0..1_000)
-                .map(|_| {
-                    let client = Client::new(&server);
-                    client.subscribe(&["/load/room/0".to_owned()]);
-                    client
-                })
-                .collect()
-        };
-        let mut quarters = Vec::new();
-        let mut crowd = crowd.into_iter().peekable();
-        while crowd.peek().is_some() {
-            quarters.push(std::sync::Arc::new(crowd.by_ref().take(250).collect::<Vec<_>>()));
-        }
-        let cpu = cpu_seconds();
-        let time = fastest(|| {
-            let start = Instant::now();
-            let publishing: Vec<_> = quarters
-                .iter()
-                .map(|quarter| {
-                    let (server, quarter) = (server.clone(), std::sync::Arc::clone(quarter));
-                    runtime.spawn(async move {
-                        for _ in 0..MESSAGES {
-                            let _ = server.bayeux.publish("/load/room/0", "x");
-                            for client in &*quarter {
-                                black_box(tokio::task::unconstrained(async { client.poll() }).await);
-                            }
-                            tokio::task::yield_now().await;
-                        }
-                    })
-                })
-                .collect();
-            runtime.block_on(async {
-                for publishing in publishing {
-                    let _ = publishing.await;
-                }
-            });
-            start.elapsed()
-        });
-        (time, cpu_seconds() - cpu)
-    };
-    let (one, two) = (time(1), time(2));
-    println!("four publishers to 1,000 queues that are polled all the time");
-    println!("  {:<32} {:>8.2}", "times as fast with two threads", one.0 / two.0);
-    println!("  {:<32} {:>8.2}", "times the CPU time", two.1 / one.1);
-}
-
 /// A publish to a thousand WebSockets against the same frames sent by the same library with no Bayeux.
 fn sockets() {
     let time = |name: &str| {
         let path = PATHS.iter().find(|path| path.name == name);
         let Some(path) = path else { return f64::NAN };
-        let runtime = still_runtime();
+        let runtime = runtime();
         let _entered = runtime.enter();
         let mut round = (path.set_up)();
         round(&mut benches::NoMeter);
@@ -278,16 +202,5 @@ impl Meter for Stopwatch {
         let start = Instant::now();
         work();
         self.0 += start.elapsed();
-    }
-}
-
-/// What this process has used so far; not a number where there is no `/proc`.
-fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
-    let ticks: Vec<f64> = fields.skip(11).take(2).filter_map(|ticks| ticks.parse().ok()).collect();
-    match &*ticks {
-        [user, system] => (user + system) / 100.0,
-        _ => f64::NAN,
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{env, process::ExitCode};
 
-use benches::{Meter, NoMeter, PATHS, still_runtime};
+use benches::{Meter, NoMeter, PATHS, runtime};
 
 struct Callgrind;
 
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         eprintln!("no path {name}");
         return ExitCode::FAILURE;
     };
-    let runtime = still_runtime();
+    let runtime = runtime();
     let _entered = runtime.enter();
     let mut round = (path.set_up)();
     // The first round grows what then stays.
