@@ -132,6 +132,7 @@ mod mailbox;
 mod panics;
 mod policy;
 mod protocol;
+mod random;
 mod reason;
 mod registry;
 mod server;

@@ -239,7 +239,7 @@ impl ConnectReply {
                 ..reply
             },
             Reason::NotHeld | Reason::Timeout if matches!(self.place, Place::Full) => Reply {
-                advice: advice(Reconnect::Retry, interval.max(storm_pause())),
+                advice: advice(Reconnect::Retry, interval.max(storm_pause(state))),
                 ..reply
             },
             Reason::NotHeld | Reason::Timeout if matches!(self.place, Place::Crowded) => {

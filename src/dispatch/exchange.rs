@@ -277,10 +277,11 @@ pub(super) fn unknown_session_advice(state: &State) -> Advice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
 
     #[test]
     fn only_a_socket_of_before_or_shortly_after_the_cookie_is_excused() {
-        let cookie = BrowserId::generate();
+        let cookie = BrowserId::generate(&Random::new());
         let opened_at = |time| BrowserCookies {
             fixed_at: Some(time),
             ..BrowserCookies::default()

@@ -102,7 +102,7 @@ impl Exchange<'_> {
         }
         let brought = self.cookies.ids.first().copied();
         Some(Origin {
-            browser: brought.unwrap_or_else(BrowserId::generate),
+            browser: brought.unwrap_or_else(|| BrowserId::generate(&self.state.hub.random)),
             returned: brought.is_some(),
         })
     }

@@ -9,7 +9,7 @@ use super::{Dispatched, Exchange, STORM_PAUSE};
 use crate::{
     Reason,
     protocol::{BayeuxError, ChannelName, Denied, Reconnect, Reply},
-    server::BrowserBinding,
+    server::{BrowserBinding, State},
     session::{Admitted, Session},
     trouble::Trouble,
 };
@@ -21,8 +21,8 @@ const REFUSAL_DELAY: Duration = Duration::from_secs(1);
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// A pause that differs from client to client, so that they do not come back all at once.
-pub(super) fn storm_pause() -> Duration {
-    STORM_PAUSE + Duration::from_millis(rand::random_range(0..2000))
+pub(super) fn storm_pause(state: &State) -> Duration {
+    STORM_PAUSE + state.hub.random.pause(STORM_PAUSE)
 }
 
 /// How many different ones there are that do not exist.
@@ -177,7 +177,7 @@ impl Dispatched {
             .as_mut()
             .filter(|advice| advice.reconnect != Reconnect::None)
         {
-            let pause = u64::try_from(storm_pause().as_millis()).unwrap_or(u64::MAX);
+            let pause = u64::try_from(storm_pause(exchange.state).as_millis()).unwrap_or(u64::MAX);
             advice.interval = advice.interval.max(pause);
         }
     }

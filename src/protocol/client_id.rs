@@ -6,8 +6,9 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use rand::Rng;
 use serde::{Serialize, Serializer};
+
+use crate::random::Random;
 
 const LEN: usize = 20;
 
@@ -27,13 +28,12 @@ const LEN: usize = 20;
 pub struct ClientId([u8; LEN]);
 
 impl ClientId {
-    pub(crate) fn generate() -> Self {
+    pub(crate) fn generate(random: &Random) -> Self {
         let time = unix_nanos().to_be_bytes();
         let mut id = [0; LEN];
         let (head, tail) = id.split_at_mut(time.len());
         head.copy_from_slice(&time);
-        // A secure generator of this thread's, which the operating system seeds: no system call for each id.
-        rand::rng().fill_bytes(tail);
+        random.fill(tail);
         Self(id)
     }
 
@@ -143,8 +143,8 @@ impl std::error::Error for InvalidClientId {}
 pub(crate) struct BrowserId(ClientId);
 
 impl BrowserId {
-    pub(crate) fn generate() -> Self {
-        Self(ClientId::generate())
+    pub(crate) fn generate(random: &Random) -> Self {
+        Self(ClientId::generate(random))
     }
 
     /// The id as it is written.
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn an_id_tells_when_it_was_made() {
-        assert!(ClientId::generate().distance() < Duration::from_secs(60));
+        assert!(ClientId::generate(&Random::new()).distance() < Duration::from_secs(60));
         for other in ["0", "f"] {
             let id: ClientId = other.repeat(40).parse().unwrap();
             assert!(id.distance() > Duration::from_secs(60), "{id}");
@@ -207,7 +207,8 @@ mod tests {
 
     #[test]
     fn generated_ids_differ() {
-        assert_ne!(ClientId::generate(), ClientId::generate());
-        assert_eq!(ClientId::generate().to_string().len(), 40);
+        let random = Random::new();
+        assert_ne!(ClientId::generate(&random), ClientId::generate(&random));
+        assert_eq!(ClientId::generate(&random).to_string().len(), 40);
     }
 }

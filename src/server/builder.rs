@@ -48,6 +48,11 @@ impl fmt::Debug for BayeuxBuilder {
 
 impl BayeuxBuilder {
     /// Makes the server. Needs no runtime; nothing is spawned before the first session.
+    ///
+    /// # Panics
+    ///
+    /// If the operating system has no random bytes for the generator of ids, as `HashMap::new` does. Once it is built, a
+    /// server that gets no more of them goes on with what it has.
     #[must_use]
     pub fn build(self) -> BayeuxServer {
         BayeuxServer::with(self.config, Rules::new(self.policy))

@@ -41,6 +41,10 @@ impl BayeuxServer {
     }
 
     /// A server with the default configuration.
+    ///
+    /// # Panics
+    ///
+    /// As [`BayeuxBuilder::build`].
     #[must_use]
     pub fn new() -> Self {
         Self::with(Config::default(), Rules::default())

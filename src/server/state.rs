@@ -76,7 +76,7 @@ impl State {
         attributes: Vec<Value>,
         request: &Arc<Parts>,
     ) -> Arc<Session> {
-        let session = Session::new(ClientId::generate(), origin, Arc::clone(&self.hub));
+        let session = Session::new(ClientId::generate(&self.hub.random), origin, Arc::clone(&self.hub));
         session.attach(attributes);
         if let Some(admitted) = admitted {
             session.keep(admitted);
@@ -345,8 +345,7 @@ impl State {
 
     /// A random pause within the shutdown jitter, so that clients do not come back all at once.
     pub(crate) fn jitter(&self) -> Duration {
-        let millis = u64::try_from(self.config.shutdown_jitter.as_millis()).unwrap_or(u64::MAX);
-        Duration::from_millis(rand::random_range(0..=millis))
+        self.hub.random.pause(self.config.shutdown_jitter)
     }
 }
 

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     Reason,
     protocol::{ClientId, Frame},
+    random::Random,
     sync::AtomicBool,
     trouble::Trouble,
 };
@@ -65,6 +66,7 @@ pub(crate) struct Hub {
     /// How long the answers to a busy session keep apart.
     pub(crate) gather: Duration,
     pub(crate) counters: Counters,
+    pub(crate) random: Random,
     pub(crate) host: Weak<dyn Host>,
     pub(super) browsers: Browsers,
     pub(crate) admission: Admission,
@@ -97,6 +99,7 @@ impl Hub {
             max_lazy_timeout: settings.max_lazy_timeout,
             gather: settings.gather,
             counters: Counters::default(),
+            random: Random::new(),
             host,
             draining: AtomicBool::new(false),
             extended: AtomicBool::new(false),

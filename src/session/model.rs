@@ -77,7 +77,7 @@ fn session() -> Arc<Session> {
         gather: Duration::ZERO,
     };
     let hub = Hub::new(settings, Weak::<Nobody>::new());
-    let session = Session::new(ClientId::generate(), None, Arc::new(hub));
+    let session = Session::new(ClientId::generate(&hub.random), None, Arc::new(hub));
     connect(&session).answer_now().lease.commit();
     session
 }

@@ -141,11 +141,13 @@ mod tests {
     use std::{collections::HashSet, hash::Hash};
 
     use super::*;
+    use crate::random::Random;
 
     #[test]
     fn ids_of_one_shard_have_hashes_of_their_own() {
+        let random = Random::new();
         let ids = (0..10_000)
-            .map(|_| ClientId::generate())
+            .map(|_| ClientId::generate(&random))
             .filter(|id| id.spread() % SHARDS == 0);
         let hashes: Vec<u64> = ids
             .map(|id| {
