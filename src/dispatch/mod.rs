@@ -13,7 +13,6 @@ mod unsubscribe;
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use serde_json::Value;
-use smallvec::SmallVec;
 use tokio::task::coop::consume_budget;
 
 pub(crate) use connect::{ConnectReply, PendingConnect};
@@ -42,7 +41,7 @@ pub(crate) struct Dispatched {
     /// Replies in request order, as JSON objects with commas between them.
     pub(crate) replies: Vec<u8>,
     /// Connects that are yet to be answered.
-    pub(crate) connects: SmallVec<[PendingConnect; 1]>,
+    pub(crate) connects: Vec<PendingConnect>,
     /// The cookie to set.
     pub(crate) new_browser: Option<BrowserId>,
     /// The session that was made.
@@ -113,17 +112,14 @@ pub(crate) async fn dispatch(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) 
 
 /// As [`dispatch`], for a request that is one connect and nothing else: most are, and nothing in them has to be waited for.
 /// `None` leaves the request to that one, a connect that is refused or takes another's place among them.
-pub(crate) fn dispatch_connect(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) -> Option<Dispatched> {
+pub(crate) fn dispatch_connect(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) -> Option<PendingConnect> {
     let [message] = messages else { return None };
     message.channel().ok().filter(|channel| channel == CONNECT)?;
     let session = exchange.known(message)?;
     if exchange.overlaps(&session) {
         return None;
     }
-    let mut dispatched = Dispatched::begin(exchange, Some(message), 1);
-    let connect = connect::connect(exchange, message, message.id().ok()?, session).ok()?;
-    dispatched.connects.push(connect);
-    Some(dispatched)
+    connect::connect(exchange, message, message.id().ok()?, session).ok()
 }
 
 fn is_handshake(message: &Inbound<'_>) -> bool {

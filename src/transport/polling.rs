@@ -16,10 +16,10 @@ use super::{
     AnswerBody,
     answer::{Answer, Form},
     cookie, outgoing,
-    request::{self, Refusal},
+    request::{Refusal, Request},
 };
 use crate::{
-    dispatch::{ConnectReply, Dispatched, Exchange},
+    dispatch::{ConnectReply, Dispatched, Exchange, PendingConnect},
     server::State,
     session::{Held, Taken},
 };
@@ -62,21 +62,30 @@ pub(super) async fn process(
 ) -> Result<Processed, Refusal> {
     let cookies = cookie::read(&request.headers, &state.config);
     let exchange = Exchange::new(state, request, &cookies, false);
-    let mut dispatched = request::process(&exchange, texts).await?;
-    let Some(connect) = dispatched.lone_connect() else {
-        return Ok(Processed::Answered(answer(state, dispatched, &form)));
-    };
+    let mut request = Request::parse(&exchange, texts)?;
+    if let Some(connect) = request.connect(&exchange) {
+        return Ok(hold(state, connect, form));
+    }
+    let mut dispatched = request.dispatch(&exchange).await;
+    Ok(match dispatched.lone_connect() {
+        Some(connect) => hold(state, connect, form),
+        None => Processed::Answered(answer(state, dispatched, &form)),
+    })
+}
+
+/// Answers a lone connect at once, or holds it.
+fn hold(state: &Arc<State>, connect: PendingConnect, form: Form) -> Processed {
     if !connect.may_be_held() {
         let (reply, taken) = connect.answer_now();
-        return Ok(Processed::Answered(answer_connect(state, &reply, taken, &form)));
+        return Processed::Answered(answer_connect(state, &reply, taken, &form));
     }
     let (reply, held) = connect.answer();
-    Ok(Processed::Held(Box::pin(Hold {
+    Processed::Held(Box::pin(Hold {
         state: Arc::clone(state),
         form,
         reply,
         held,
-    })))
+    }))
 }
 
 /// Makes the answer to a lone connect.

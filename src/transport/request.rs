@@ -1,6 +1,6 @@
 //! From a request body to JSON texts.
 
-use std::{borrow::Cow, future::poll_fn, pin::pin};
+use std::{borrow::Cow, future::poll_fn, mem, pin::pin};
 
 use bytes::{Buf, Bytes};
 use http::StatusCode;
@@ -9,7 +9,7 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::{
     Reason,
-    dispatch::{Dispatched, Exchange, dispatch, dispatch_connect, dispatch_extended},
+    dispatch::{Dispatched, Exchange, PendingConnect, dispatch, dispatch_connect, dispatch_extended},
     protocol::{Messages, MutableMessage, ParseError, ParseLimits, parse_messages, parse_text},
 };
 
@@ -115,7 +115,7 @@ impl Collected {
             self.first = data;
             return Ok(());
         }
-        self.all.extend_from_slice(&std::mem::take(&mut self.first));
+        self.all.extend_from_slice(&mem::take(&mut self.first));
         self.all.extend_from_slice(&data);
         Ok(())
     }
@@ -152,23 +152,45 @@ pub(super) fn texts(body: &[u8]) -> Result<Texts<'_>, Refusal> {
     }
 }
 
-/// Processes the messages in all of the texts. Extensions need to see whole messages; where there are none, nobody takes
-/// them apart.
+/// Processes the messages in all of the texts.
 pub(super) async fn process(exchange: &Exchange<'_>, texts: &[Cow<'_, str>]) -> Result<Dispatched, Refusal> {
-    let config = &exchange.state.config;
-    let limits = ParseLimits {
-        messages: config.max_batch,
-        depth: config.max_depth,
-    };
-    if exchange.state.hub.is_extended() {
-        let messages: Vec<MutableMessage> = messages(texts, limits, parse_text)?;
-        // In a box, here and below, so that it takes no room in the future of a connect.
-        return Ok(Box::pin(dispatch_extended(exchange, messages)).await);
+    Ok(Request::parse(exchange, texts)?.dispatch(exchange).await)
+}
+
+/// The messages of one request. Extensions need to see whole messages; where there are none, nobody takes them apart.
+pub(super) enum Request<'a> {
+    Plain(Messages<'a>),
+    Extended(Vec<MutableMessage>),
+}
+
+impl<'a> Request<'a> {
+    pub(super) fn parse(exchange: &Exchange<'_>, texts: &'a [Cow<'_, str>]) -> Result<Self, Refusal> {
+        let config = &exchange.state.config;
+        let limits = ParseLimits {
+            messages: config.max_batch,
+            depth: config.max_depth,
+        };
+        if exchange.state.hub.is_extended() {
+            messages(texts, limits, parse_text).map(Self::Extended)
+        } else {
+            messages(texts, limits, parse_messages).map(Self::Plain)
+        }
     }
-    let messages: Messages<'_> = messages(texts, limits, parse_messages)?;
-    match dispatch_connect(exchange, &messages) {
-        Some(dispatched) => Ok(dispatched),
-        None => Ok(Box::pin(dispatch(exchange, &messages)).await),
+
+    /// The connect, if the request is one that needs nothing to be waited for, and holds nothing else.
+    pub(super) fn connect(&self, exchange: &Exchange<'_>) -> Option<PendingConnect> {
+        match self {
+            Self::Plain(messages) => dispatch_connect(exchange, messages),
+            Self::Extended(_) => None,
+        }
+    }
+
+    pub(super) async fn dispatch(&mut self, exchange: &Exchange<'_>) -> Dispatched {
+        // In boxes, so that they take no room in the future of a connect.
+        match self {
+            Self::Plain(messages) => Box::pin(dispatch(exchange, messages)).await,
+            Self::Extended(messages) => Box::pin(dispatch_extended(exchange, mem::take(messages))).await,
+        }
     }
 }
 
