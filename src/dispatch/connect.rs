@@ -193,6 +193,7 @@ impl PendingConnect {
     }
 
     /// Answers when it is time: at once, or after a hold. Ready in the very poll that takes the messages.
+    #[inline]
     pub(crate) fn answer(self) -> (ConnectReply, Held) {
         (self.reply, self.connect.hold(self.hold))
     }

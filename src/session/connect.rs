@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    mem,
     pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll, ready},
@@ -9,9 +10,9 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{Lease, Session, Times, record::State};
+use super::{Lease, Session, Times, record::State, times::LONGEST};
 use crate::{Reason, sync::wake};
 
 /// A connect between its arrival and its answer. While there is one, the session does not expire; when the newest one
@@ -22,7 +23,10 @@ pub(crate) struct Connect {
     generation: u64,
     /// The client's own pause before its next connect.
     interval: Option<Duration>,
-    held_since: Option<Instant>,
+    /// Since when it is held, if it comes to that.
+    since: Option<Instant>,
+    /// Whether it is held, and counted so.
+    is_held: bool,
     /// Whether it came by a transport that does not push, and so ends where one pushes.
     polls: bool,
     /// Whether events take another way than its answer.
@@ -93,7 +97,8 @@ impl Connect {
             interval,
             session,
             generation,
-            held_since: None,
+            since: None,
+            is_held: false,
             polls: role == Role::Polls || (role == Role::Elsewhere && !is_heartbeat),
             is_heartbeat,
             replaces,
@@ -133,12 +138,17 @@ impl Connect {
 
     /// Holds the connect until there is something to deliver, `timeout` is over, or something ends it. Without a
     /// timeout it is answered by the first poll.
-    pub(crate) fn hold(self, timeout: Option<Duration>) -> Held {
-        let timer = timeout.map(sleep);
+    #[inline]
+    pub(crate) fn hold(mut self, timeout: Option<Duration>) -> Held {
+        self.since = timeout.map(|_| Instant::now());
+        let ends = self
+            .since
+            .zip(timeout)
+            .map(|(since, timeout)| since + timeout.min(LONGEST));
         Held {
             connect: self,
-            ends: timer.as_ref().map(Sleep::deadline),
-            timer,
+            ends,
+            timer: ends.map(sleep_until),
         }
     }
 
@@ -167,7 +177,7 @@ impl Connect {
         let waker = cx.waker().clone();
         let mut state = session.state();
         if !self.is_heartbeat {
-            state.gather(self.held_since.is_none());
+            state.gather(!self.is_held);
         }
         if let Some(reason) = self.release_reason(&state) {
             return Ok(self.finish(&mut state, reason));
@@ -204,15 +214,16 @@ impl Connect {
 
     fn finish(&mut self, state: &mut State, reason: Reason) -> Taken {
         self.done = true;
-        let held = self.end_hold();
+        let now = Instant::now();
+        let held = self.end_hold(now);
         let times = self.session.times_in(state);
         let lease = if reason == Reason::Superseded {
             Lease::empty(Arc::clone(&self.session))
         } else {
             state.connected = true;
-            self.arm_expiry(state, &times);
+            self.arm_expiry(now, state, &times);
             if !self.is_heartbeat {
-                state.has_answered(state.queue.len(), self.session.hub.gather);
+                state.has_answered(now, state.queue.len(), self.session.hub.gather);
             }
             let most = if self.is_heartbeat { 0 } else { usize::MAX };
             self.session.lease_oldest(state, most)
@@ -227,25 +238,28 @@ impl Connect {
     }
 
     /// While the session is pushed to, it does not expire, whatever becomes of its connects.
-    fn arm_expiry(&self, state: &State, times: &Times) {
+    fn arm_expiry(&self, now: Instant, state: &State, times: &Times) {
         if !state.is_pushed {
-            self.session.arm_expiry(times, self.interval.unwrap_or(times.interval));
+            self.session
+                .arm_expiry(now, times, self.interval.unwrap_or(times.interval));
         }
     }
 
     fn start_hold(&mut self) {
-        if self.held_since.is_none() {
-            self.held_since = Some(Instant::now());
+        if !self.is_held {
+            self.is_held = true;
             self.session.hub.counters.held_connects.fetch_add(1, Relaxed);
         }
     }
 
-    fn end_hold(&mut self) -> Duration {
-        let Some(since) = self.held_since.take() else {
+    /// For how long it was held.
+    fn end_hold(&mut self, now: Instant) -> Duration {
+        if !mem::take(&mut self.is_held) {
             return Duration::ZERO;
-        };
+        }
         self.session.hub.counters.held_connects.fetch_sub(1, Relaxed);
-        since.elapsed()
+        self.since
+            .map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
 }
 
@@ -254,12 +268,13 @@ impl Drop for Connect {
         if self.done {
             return;
         }
-        let held = self.end_hold();
+        let now = Instant::now();
+        let held = self.end_hold(now);
         let hub = &self.session.hub;
         hub.counters.connects_ended.add(Reason::ClientGone, 1);
         let mut state = self.session.state();
         if self.is_newest(&state) {
-            self.arm_expiry(&state, &self.session.times_in(&state));
+            self.arm_expiry(now, &state, &self.session.times_in(&state));
             // Where it shares the waker with what pushes, that still needs it.
             let waker = if self.polls { state.waker.take() } else { None };
             drop(state);

@@ -29,8 +29,8 @@ pub(super) struct Pace {
 }
 
 impl State {
-    /// Notes that an answer with so many messages leaves now. The next one leaves `gather` later, if at all it waits.
-    pub(super) fn has_answered(&mut self, messages: usize, gather: Duration) {
+    /// Notes that an answer with so many messages leaves `now`. The next one leaves `gather` later, if at all it waits.
+    pub(super) fn has_answered(&mut self, now: Instant, messages: usize, gather: Duration) {
         if messages == 0 || gather.is_zero() {
             return;
         }
@@ -45,11 +45,7 @@ impl State {
             pace.last_rest = 0;
         }
         pace.has_waited = false;
-        pace.until = if pace.rest == 0 {
-            Instant::now().checked_add(gather)
-        } else {
-            None
-        };
+        pace.until = if pace.rest == 0 { now.checked_add(gather) } else { None };
     }
 
     /// Decides whether the answer to a connect waits: if several messages came while its client was on its way, as is seen

@@ -111,7 +111,12 @@ impl Hub {
 
     /// Milliseconds since the server was built.
     pub(crate) fn now(&self) -> u64 {
-        millis(Instant::now().saturating_duration_since(self.epoch))
+        self.at(Instant::now())
+    }
+
+    /// That moment, as [`now`](Self::now) would have told it.
+    fn at(&self, moment: Instant) -> u64 {
+        millis(moment.saturating_duration_since(self.epoch))
     }
 
     pub(crate) fn now_in_nanos(&self) -> u64 {
@@ -136,8 +141,13 @@ impl Hub {
 
     /// The moment `after` from now, as [`now`](Self::now) will tell it.
     pub(crate) fn deadline(&self, after: Duration) -> u64 {
+        self.deadline_from(Instant::now(), after)
+    }
+
+    /// As [`deadline`](Self::deadline), for those who have looked at the clock already.
+    pub(super) fn deadline_from(&self, now: Instant, after: Duration) -> u64 {
         // The last value is kept for "no deadline".
-        self.now().saturating_add(millis(after)).min(u64::MAX - 1)
+        self.at(now).saturating_add(millis(after)).min(u64::MAX - 1)
     }
 
     /// Whether the server is shutting down: no connect is held any more.

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::record::State;
-
-/// Longer than any session waits for anything, and no sum with it overflows.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+use super::{record::State, times::LONGEST};
 
 impl State {
     /// Until when the queue may stay where it is: only if all in it is lazy.

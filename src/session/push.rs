@@ -159,7 +159,7 @@ impl Drop for Push {
         if self.is_newest_in(&state) {
             state.is_pushed = false;
             let times = self.session.times_in(&state);
-            self.session.arm_expiry(&times, times.interval);
+            self.session.arm_expiry(Instant::now(), &times, times.interval);
             let waker = state.waker.take();
             drop(state);
             drop(waker);

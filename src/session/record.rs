@@ -228,8 +228,8 @@ impl Session {
 
     /// Sets the deadline anew when a connect of a client that pauses for `interval` has ended, or what pushes has; called
     /// under the state lock, by the newest consumer only.
-    pub(super) fn arm_expiry(&self, times: &Times, interval: Duration) {
-        let deadline = self.hub.deadline(times.life(interval));
+    pub(super) fn arm_expiry(&self, now: Instant, times: &Times, interval: Duration) {
+        let deadline = self.hub.deadline_from(now, times.life(interval));
         self.deadline.store(deadline, Relaxed);
     }
 

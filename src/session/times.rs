@@ -10,6 +10,9 @@ use super::{
 /// A session that could not outlive its own handshake would send its client into an endless loop.
 const SHORTEST_LIFE: Duration = Duration::from_millis(100);
 
+/// Longer than any session waits for anything, and no sum with it overflows.
+pub(super) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// The times that hold for a session.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {

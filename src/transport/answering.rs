@@ -24,6 +24,7 @@ enum Stage {
 }
 
 impl Answering {
+    #[inline]
     pub(super) fn new(processing: impl Future<Output = Processed> + Send + 'static) -> Self {
         Self(Stage::Processing(Box::pin(processing)))
     }

@@ -26,21 +26,25 @@ pub(super) fn has_messages(query: &str) -> bool {
 
 /// Serves one request, held as one of long-polling is.
 pub(super) async fn serve(state: Arc<State>, request: Arc<Parts>) -> Processed {
-    let processed = read_and_process(&state, &request).await;
-    processed.unwrap_or_else(|refusal| Processed::Answered(refuse(refusal, Transport::CallbackPolling, &state)))
-}
-
-async fn read_and_process(state: &Arc<State>, request: &Arc<Parts>) -> Result<Processed, Refusal> {
     let query = request.uri.query().unwrap_or_default();
-    let callback = Callback::of(query)?;
-    if query.len() > state.config.max_body_bytes {
-        return Err(Refusal::BodyTooLarge);
-    }
+    let form = match form(query, state.config.max_body_bytes) {
+        Ok(form) => form,
+        Err(refusal) => return Processed::Answered(refuse(refusal, Transport::CallbackPolling, &state)),
+    };
     let texts: Vec<Cow<'_, str>> = form_urlencoded::parse(query.as_bytes())
         .filter(|(name, _)| name == "message")
         .map(|(_, text)| text)
         .collect();
-    polling::process(state, request, &texts, Form::Script(callback)).await
+    polling::process(&state, &request, &texts, form).await
+}
+
+/// How the answer to a query is to be put, if it has one.
+fn form(query: &str, longest: usize) -> Result<Form, Refusal> {
+    let callback = Callback::of(query)?;
+    if query.len() > longest {
+        return Err(Refusal::BodyTooLarge);
+    }
+    Ok(Form::Script(callback))
 }
 
 /// The name of a function that a page has defined: identifiers with dots in between, and nothing that could be a

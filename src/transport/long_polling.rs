@@ -13,30 +13,25 @@ use http_body::Body;
 use tokio::time::timeout;
 
 use super::{
-    answer::{Form, refuse},
+    answer::Form,
     polling::{self, Processed},
     request::{self, Refusal},
 };
-use crate::{
-    Transport,
-    server::{Config, State},
-};
+use crate::server::{Config, State};
 
 /// Serves one request, from its body to the answer or to where its connect is held.
 pub(super) async fn serve<B>(state: Arc<State>, request: Arc<Parts>, body: B) -> Processed
 where
     B: Body,
 {
-    let processed = read_and_process(&state, &request, body).await;
-    processed.unwrap_or_else(|refusal| Processed::Answered(refuse(refusal, Transport::LongPolling, &state)))
-}
-
-async fn read_and_process<B>(state: &Arc<State>, request: &Arc<Parts>, body: B) -> Result<Processed, Refusal>
-where
-    B: Body,
-{
-    let body = read(body, &state.config).await?;
-    polling::process(state, request, &request::texts(&body)?, Form::Json).await
+    let body = match read(body, &state.config).await {
+        Ok(body) => body,
+        Err(refusal) => return Processed::refused(refusal, &Form::Json, &state),
+    };
+    match request::texts(&body) {
+        Ok(texts) => polling::process(&state, &request, &texts, Form::Json).await,
+        Err(refusal) => Processed::refused(refusal, &Form::Json, &state),
+    }
 }
 
 /// Reads a whole body while there is time for it. Most are there at once, and need no timer.

@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 
 use super::{
     AnswerBody,
-    answer::{Answer, Form},
+    answer::{Answer, Form, refuse},
     cookie, outgoing,
     request::{Refusal, Request},
 };
@@ -28,6 +28,13 @@ use crate::{
 pub(super) enum Processed {
     Answered(Response<AnswerBody>),
     Held(Pin<Box<Hold>>),
+}
+
+impl Processed {
+    /// The answer to what is no Bayeux request.
+    pub(super) fn refused(refusal: Refusal, form: &Form, state: &State) -> Self {
+        Self::Answered(refuse(refusal, form.transport(), state))
+    }
 }
 
 pin_project! {
@@ -54,26 +61,25 @@ impl Future for Hold {
 }
 
 /// Processes the messages of one request.
-pub(super) async fn process(
-    state: &Arc<State>,
-    request: &Arc<Parts>,
-    texts: &[Cow<'_, str>],
-    form: Form,
-) -> Result<Processed, Refusal> {
+pub(super) async fn process(state: &Arc<State>, request: &Arc<Parts>, texts: &[Cow<'_, str>], form: Form) -> Processed {
     let cookies = cookie::read(&request.headers, &state.config);
     let exchange = Exchange::new(state, request, &cookies, false);
-    let mut request = Request::parse(&exchange, texts)?;
+    let mut request = Request::new(&exchange);
+    if let Err(refusal) = request.read(&exchange, texts) {
+        return Processed::refused(refusal, &form, state);
+    }
     if let Some(connect) = request.connect(&exchange) {
-        return Ok(hold(state, connect, form));
+        return hold(state, connect, form);
     }
     let mut dispatched = request.dispatch(&exchange).await;
-    Ok(match dispatched.lone_connect() {
+    match dispatched.lone_connect() {
         Some(connect) => hold(state, connect, form),
         None => Processed::Answered(answer(state, dispatched, &form)),
-    })
+    }
 }
 
 /// Answers a lone connect at once, or holds it.
+#[inline]
 fn hold(state: &Arc<State>, connect: PendingConnect, form: Form) -> Processed {
     if !connect.may_be_held() {
         let (reply, taken) = connect.answer_now();

@@ -154,7 +154,9 @@ pub(super) fn texts(body: &[u8]) -> Result<Texts<'_>, Refusal> {
 
 /// Processes the messages in all of the texts.
 pub(super) async fn process(exchange: &Exchange<'_>, texts: &[Cow<'_, str>]) -> Result<Dispatched, Refusal> {
-    Ok(Request::parse(exchange, texts)?.dispatch(exchange).await)
+    let mut request = Request::new(exchange);
+    request.read(exchange, texts)?;
+    Ok(request.dispatch(exchange).await)
 }
 
 /// The messages of one request. Extensions need to see whole messages; where there are none, nobody takes them apart.
@@ -164,17 +166,35 @@ pub(super) enum Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    pub(super) fn parse(exchange: &Exchange<'_>, texts: &'a [Cow<'_, str>]) -> Result<Self, Refusal> {
+    /// Without messages yet: they are large, and are read to where they stay.
+    #[inline]
+    pub(super) fn new(exchange: &Exchange<'_>) -> Self {
+        if exchange.state.hub.is_extended() {
+            Self::Extended(Vec::new())
+        } else {
+            Self::Plain(Messages::new())
+        }
+    }
+
+    /// Reads the messages in all of the texts.
+    pub(super) fn read(&mut self, exchange: &Exchange<'_>, texts: &'a [Cow<'_, str>]) -> Result<(), Refusal> {
         let config = &exchange.state.config;
         let limits = ParseLimits {
             messages: config.max_batch,
             depth: config.max_depth,
         };
-        if exchange.state.hub.is_extended() {
-            messages(texts, limits, parse_text).map(Self::Extended)
-        } else {
-            messages(texts, limits, parse_messages).map(Self::Plain)
+        for text in texts {
+            let read = match self {
+                Self::Plain(messages) => parse_messages(text, limits, messages),
+                Self::Extended(messages) => parse_text(text, limits, messages),
+            };
+            read.map_err(|error| match error {
+                ParseError::Malformed => Refusal::Malformed,
+                ParseError::TooMany => Refusal::BatchTooLarge,
+                ParseError::TooDeep => Refusal::TooDeep,
+            })?;
         }
+        Ok(())
     }
 
     /// The connect, if the request is one that needs nothing to be waited for, and holds nothing else.
@@ -192,23 +212,6 @@ impl<'a> Request<'a> {
             Self::Extended(messages) => Box::pin(dispatch_extended(exchange, mem::take(messages))).await,
         }
     }
-}
-
-/// The messages in all of the texts.
-fn messages<'a, M: Default>(
-    texts: &'a [Cow<'_, str>],
-    limits: ParseLimits,
-    parse: impl Fn(&'a str, ParseLimits, &mut M) -> Result<(), ParseError>,
-) -> Result<M, Refusal> {
-    let mut messages = M::default();
-    for text in texts {
-        parse(text, limits, &mut messages).map_err(|error| match error {
-            ParseError::Malformed => Refusal::Malformed,
-            ParseError::TooMany => Refusal::BatchTooLarge,
-            ParseError::TooDeep => Refusal::TooDeep,
-        })?;
-    }
-    Ok(messages)
 }
 
 #[cfg(test)]
