@@ -69,13 +69,14 @@ pub(super) fn connect<'m>(
     session: Arc<Session>,
 ) -> Result<PendingConnect, Denied<'m>> {
     let advice = message.advice().inspect_err(|_| session.touch())?;
-    let times = session.times();
+    let terms = session.terms();
+    let times = terms.times;
     // A client may take longer pauses than it is told to, but not keep a session for ever by announcing one.
     let interval = advice
         .interval
         .map(|interval| interval.min(times.max_interval.max(times.interval)));
     let hold = advice.timeout.unwrap_or(times.timeout).min(times.timeout);
-    let acknowledged = if session.acknowledges() {
+    let acknowledged = if terms.acknowledges {
         message.acknowledged()
     } else {
         None
@@ -83,23 +84,23 @@ pub(super) fn connect<'m>(
     let client_id = session.id;
     let browser = session.browser();
     let role = role(exchange, message);
-    let is_elsewhere = role == Role::Elsewhere && !session.acknowledges();
+    let is_elsewhere = role == Role::Elsewhere && !terms.acknowledges;
     let interval = interval.or(is_elsewhere.then_some(times.timeout));
     let is_early = session.is_early(&times);
     let connect = Connect::begin(session, interval, acknowledged, role);
-    let may_be_held = !hold.is_zero() && !connect.is_first() && !is_elsewhere;
+    let may_be_held = !hold.is_zero() && !terms.is_first && !is_elsewhere;
     let place = if may_be_held {
         place_for(exchange, browser, connect.replaces_another())
     } else {
         Place::Free
     };
     let hold = (may_be_held && !place.is_missing()).then_some(hold);
-    if connect.is_first() {
+    if terms.is_first {
         exchange.note_first_connect(connect.session());
     } else if is_early {
         exchange.state.hub.note(Trouble::ConnectsTooClose);
     }
-    let pace = if hold.is_some() || connect.is_first() || connect.finds_messages() {
+    let pace = if hold.is_some() || terms.is_first || connect.finds_messages() {
         None
     } else {
         connect.session().connect_pause().inspect(|_| exchange.note_paced())

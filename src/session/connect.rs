@@ -61,6 +61,28 @@ pub(crate) struct Taken {
     pub(crate) times: Times,
 }
 
+/// What of a session its next connect depends on, read at one go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    pub(crate) times: Times,
+    /// Whether the client acknowledges what it gets.
+    pub(crate) acknowledges: bool,
+    /// Whether the session was never connected before: then the connect is not held.
+    pub(crate) is_first: bool,
+}
+
+impl Session {
+    /// What holds for the connect that is about to begin.
+    pub(crate) fn terms(&self) -> Terms {
+        let state = self.state();
+        Terms {
+            times: self.times_in(&state),
+            acknowledges: state.acks.is_some(),
+            is_first: !state.connected,
+        }
+    }
+}
+
 impl Connect {
     /// Starts a connect; an older one of the same session is superseded and answers at once. What was sent after batch
     /// `acknowledged` goes back to the front of the queue, to be sent again.
@@ -120,11 +142,6 @@ impl Connect {
     /// The session that it belongs to.
     pub(crate) const fn session(&self) -> &Arc<Session> {
         &self.session
-    }
-
-    /// Whether the session was never connected before: then the connect is not held.
-    pub(crate) fn is_first(&self) -> bool {
-        !self.session.state().connected
     }
 
     /// Answers now, with whatever is queued.

@@ -144,7 +144,10 @@ impl Session {
     }
 
     pub(crate) fn bind(&self) {
-        self.bound.store(true, Relaxed);
+        // Not written where nothing changes: others read what stands beside it.
+        if !self.is_bound() {
+            self.bound.store(true, Relaxed);
+        }
     }
 
     /// Whether the session, for its part, gets what it publishes.
