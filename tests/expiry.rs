@@ -400,3 +400,60 @@ fn attach(client: &Client) -> Weak<u64> {
     client.session().insert_attribute(value);
     weak
 }
+
+/// Thousands of them, so that the table gives each place to many in turn.
+#[tokio::test(start_paused = true)]
+async fn whoever_goes_the_others_are_found_and_expire_in_their_time() {
+    let server = server();
+    let mut random = common::Random(11);
+    let mut clients = Vec::new();
+    for _ in 0..6 {
+        for _ in 0..700 {
+            clients.push(Client::handshake(&server).await);
+        }
+        for _ in 0..500 {
+            let gone = usize::try_from(random.below(clients.len() as u64)).unwrap();
+            clients.swap_remove(gone).disconnect().await;
+        }
+    }
+    assert_eq!(server.session_count(), clients.len());
+    let (staying, leaving) = clients.split_at(300);
+    for client in &clients {
+        assert_eq!(*client.session().id(), client.client_id());
+    }
+    pass(LIFE - Duration::from_secs(1)).await;
+    for client in staying {
+        client.connect().await;
+    }
+    pass(Duration::from_secs(1) + SLACK).await;
+    assert_eq!(server.session_count(), staying.len());
+    for client in leaving {
+        assert!(server.session(&client.client_id()).is_none());
+    }
+    for client in staying {
+        assert_eq!(*client.session().id(), client.client_id());
+    }
+    pass(LIFE + SLACK).await;
+    assert_eq!(server.session_count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_with_a_short_life_of_its_own_expires_in_time_wherever_it_stands() {
+    let server = server();
+    let mut clients = Vec::new();
+    for _ in 0..1000 {
+        clients.push(Client::handshake(&server).await);
+    }
+    let (short, others) = clients.split_at(100);
+    for client in short {
+        client.session().set_max_interval(Some(Duration::from_secs(1)));
+        client.connect().await;
+    }
+    // The last ones take the places of those that go.
+    for client in others.iter().take(450) {
+        client.disconnect().await;
+    }
+    pass(INTERVAL + Duration::from_secs(1) + SLACK).await;
+    assert_eq!(server.session_count(), 450);
+    assert!(short.iter().all(|client| server.session(&client.client_id()).is_none()));
+}

@@ -25,6 +25,7 @@ mod push;
 mod queue;
 mod rate;
 mod record;
+mod shard;
 mod table;
 mod times;
 mod watch;
