@@ -69,7 +69,11 @@ fn main() {
     println!("four publishers to 1,000 queues that are polled all the time");
     println!("  {:<32} {:>8.2}", "times as fast with two threads", one.0 / two.0);
     println!("  {:<32} {:>8.2}", "times the CPU time", two.1 / one.1);
-    println!("  {:<32} {:>8.2}", "times as fast, two servers apart", 2.0 * one.0 / apart);
+    println!(
+        "  {:<32} {:>8.2}",
+        "times as fast, two servers apart",
+        2.0 * one.0 / apart
+    );
 }
 
 /// What this process has used so far; not a number where there is no `/proc`.
