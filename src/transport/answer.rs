@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
+    header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
 };
 
-use super::{AnswerBody, AnswerInfo, Outcome, callback_polling::Callback, length, outgoing, request::Refusal};
+use super::{AnswerBody, AnswerInfo, Outcome, callback_polling::Callback, outgoing, request::Refusal};
 use crate::{
     Reason, Transport,
     server::{Config, State},
@@ -110,11 +110,11 @@ pub(super) fn refuse(refusal: Refusal, transport: Transport, state: &State) -> R
     )
 }
 
-/// What all answers have, with a length that is yet to be told. A copy costs half of what new ones do.
+/// What all answers have. A copy costs half of what new ones do. The HTTP server adds the length, which the body knows: told
+/// here, it would be wrong when a layer outside compresses the body or puts another in its place.
 static HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
     HeaderMap::from_iter([
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (CONTENT_LENGTH, HeaderValue::from_static("0")),
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ])
@@ -126,15 +126,10 @@ pub(super) fn response(
     info: AnswerInfo,
     config: &Config,
 ) -> Response<AnswerBody> {
-    let length = body.len();
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.clone_from(&HEADERS);
-    match length {
-        Some(length) => headers.insert(CONTENT_LENGTH, length::header(length)),
-        None => headers.remove(CONTENT_LENGTH),
-    };
     if config.answer_info {
         response.extensions_mut().insert(info);
     }

@@ -8,7 +8,6 @@ mod choice;
 mod cookie;
 mod event_source;
 mod info;
-mod length;
 mod local;
 mod long_polling;
 mod outgoing;

@@ -24,6 +24,8 @@ pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub info: Option<AnswerInfo>,
+    /// What the HTTP server is told of the body's length, to write it down.
+    pub length: Option<u64>,
     pub body: Bytes,
 }
 
@@ -93,6 +95,7 @@ where
         status: parts.status,
         headers: parts.headers,
         info: parts.extensions.get().copied(),
+        length: body.size_hint().exact(),
         body: body.collect().await.unwrap().to_bytes(),
     }
 }
