@@ -8,6 +8,7 @@ use std::{
 };
 
 use http::{Request, Response};
+use http_body::Body;
 use pin_project_lite::pin_project;
 use tower::util::Oneshot;
 use tower_service::Service;
@@ -34,7 +35,7 @@ pin_project! {
         Inner { #[pin] future: S::Future },
         // The inner service was not ready; it is waited for here and nowhere else.
         Waiting { #[pin] future: Oneshot<S, Request<B>> },
-        Bayeux { answering: Answering },
+        Bayeux { #[pin] answering: Answering<B> },
     }
 }
 
@@ -56,7 +57,7 @@ where
         }
     }
 
-    pub(super) const fn bayeux(answering: Answering) -> Self {
+    pub(super) const fn bayeux(answering: Answering<B>) -> Self {
         Self {
             kind: Kind::Bayeux { answering },
         }
@@ -66,6 +67,7 @@ where
 impl<S, B, ResBody> Future for ResponseFuture<S, B>
 where
     S: Service<Request<B>, Response = Response<ResBody>>,
+    B: Body,
 {
     type Output = Result<Response<ResponseBody<ResBody>>, S::Error>;
 

@@ -114,8 +114,7 @@ impl<S: Clone> Clone for BayeuxService<S> {
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for BayeuxService<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
-    ReqBody: Body + Send + 'static,
-    ReqBody::Data: Send,
+    ReqBody: Body,
     ResBody: Body<Data = Bytes>,
 {
     type Response = Response<ResponseBody<ResBody>>;

@@ -1,51 +1,94 @@
 //! The `long-polling` transport: JSON by POST.
 
 use std::{
-    future::{Future, poll_fn},
-    pin::pin,
-    sync::Arc,
-    task::Poll,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, LazyLock},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use http::request::Parts;
 use http_body::Body;
-use tokio::time::timeout;
+use memchr::memmem::Finder;
+use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep};
 
 use super::{
     answer::Form,
     polling::{self, Processed},
-    request::{self, Refusal},
+    request::{self, Reading, Refusal},
 };
-use crate::server::{Config, State};
+use crate::{dispatch::PendingConnect, server::State};
 
-/// Serves one request, from its body to the answer or to where its connect is held.
-pub(super) async fn serve<B>(state: Arc<State>, request: Arc<Parts>, body: B) -> Processed
-where
-    B: Body,
-{
-    let body = match read(body, &state.config).await {
-        Ok(body) => body,
-        Err(refusal) => return Processed::refused(refusal, &Form::Json, &state),
-    };
-    match request::texts(&body) {
-        Ok(texts) => polling::process(&state, &request, &texts, Form::Json).await,
-        Err(refusal) => Processed::refused(refusal, &Form::Json, &state),
+pin_project! {
+    /// One request, from its body to the answer or to where its connect is held. No `async` function: most requests are
+    /// connects, whose bodies are there at once, and need no memory of their own that way.
+    pub(super) struct LongPolling<B> {
+        state: Arc<State>,
+        request: Arc<Parts>,
+        #[pin]
+        reading: Reading<B>,
+        // Rings when there was time enough for the body. Most bodies are there at once, and need none.
+        timer: Option<Pin<Box<Sleep>>>,
     }
 }
 
-/// Reads a whole body while there is time for it. Most are there at once, and need no timer.
-async fn read<B>(body: B, config: &Config) -> Result<Bytes, Refusal>
+impl<B> LongPolling<B> {
+    #[inline]
+    pub(super) fn new(state: Arc<State>, request: Arc<Parts>, body: B) -> Self {
+        let reading = Reading::new(body, state.config.max_body_bytes);
+        Self {
+            state,
+            request,
+            reading,
+            timer: None,
+        }
+    }
+}
+
+impl<B> Future for LongPolling<B>
 where
     B: Body,
 {
-    let mut read = pin!(request::read(body, config.max_body_bytes));
-    let at_once = poll_fn(|cx| match read.as_mut().poll(cx) {
-        Poll::Ready(read) => Poll::Ready(Some(read)),
-        Poll::Pending => Poll::Ready(None),
-    });
-    match at_once.await {
-        Some(read) => read,
-        None => timeout(config.body_timeout, read).await.unwrap_or(Err(Refusal::Slow)),
+    type Output = Processed;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Processed> {
+        let this = self.project();
+        let read = match this.reading.poll(cx) {
+            Poll::Ready(read) => read,
+            Poll::Pending => {
+                let timeout = this.state.config.body_timeout;
+                let timer = this.timer.get_or_insert_with(|| Box::pin(sleep(timeout)));
+                ready!(timer.as_mut().poll(cx));
+                Err(Refusal::Slow)
+            }
+        };
+        Poll::Ready(match read {
+            Ok(body) => process_now(this.state, this.request, body),
+            Err(refusal) => Processed::refused(refusal, &Form::Json, this.state),
+        })
+    }
+}
+
+/// Processes a body at once, if it is a lone connect; if not, that may have to wait for the application.
+fn process_now(state: &Arc<State>, request: &Arc<Parts>, body: Bytes) -> Processed {
+    if let Some(connect) = lone_connect(state, request, &body) {
+        return polling::hold(state, connect, Form::Json);
+    }
+    Processed::Waits(Box::pin(process(Arc::clone(state), Arc::clone(request), body)))
+}
+
+/// The connect, if the body holds nothing else. What can't be one is not read for it.
+fn lone_connect(state: &Arc<State>, request: &Arc<Parts>, body: &[u8]) -> Option<PendingConnect> {
+    static CONNECT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("/meta/connect"));
+    CONNECT.find(body)?;
+    polling::lone_connect(state, request, &request::texts(body).ok()?)
+}
+
+async fn process(state: Arc<State>, request: Arc<Parts>, body: Bytes) -> Processed {
+    match request::texts(&body) {
+        Ok(texts) => polling::process(&state, &request, &texts, Form::Json).await,
+        Err(refusal) => Processed::refused(refusal, &Form::Json, &state),
     }
 }

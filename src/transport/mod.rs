@@ -32,33 +32,35 @@ use http::Response;
 use http_body::Body;
 
 use crate::{Transport, server::State};
+use long_polling::LongPolling;
 use polling::Processed;
 
 /// Serves one request by its transport.
-pub(crate) fn serve<B>(state: Arc<State>, transport: Transport, request: Request<B>) -> Answering
+pub(crate) fn serve<B>(state: Arc<State>, transport: Transport, request: Request<B>) -> Answering<B>
 where
-    B: Body + Send + 'static,
-    B::Data: Send,
+    B: Body,
 {
     let (request, body) = request.into_parts();
     if let Some(origins) = &state.config.origins
         && !origins.permit(&request)
     {
-        return Answering::new(async move {
+        return Answering::process(async move {
             Processed::Answered(answer::refuse(request::Refusal::Origin, transport, &state))
         });
     }
     match transport {
-        Transport::LongPolling => Answering::new(long_polling::serve(state, Arc::new(request), body)),
-        Transport::CallbackPolling => Answering::new(callback_polling::serve(state, Arc::new(request))),
+        Transport::LongPolling => Answering::read(LongPolling::new(state, Arc::new(request), body)),
+        Transport::CallbackPolling => Answering::process(callback_polling::serve(state, Arc::new(request))),
         Transport::EventSource => {
             let request = Arc::new(request);
-            Answering::new(async move { Processed::Answered(event_source::open(&state, &request)) })
+            Answering::process(async move { Processed::Answered(event_source::open(&state, &request)) })
         }
         #[cfg(feature = "websocket")]
-        Transport::WebSocket => Answering::new(async move { Processed::Answered(websocket::open(&state, request)) }),
+        Transport::WebSocket => {
+            Answering::process(async move { Processed::Answered(websocket::open(&state, request)) })
+        }
         // It is never among those that are served.
         #[cfg(not(feature = "websocket"))]
-        Transport::WebSocket => Answering::new(async { Processed::Answered(Response::default()) }),
+        Transport::WebSocket => Answering::process(async { Processed::Answered(Response::default()) }),
     }
 }

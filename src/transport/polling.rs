@@ -27,8 +27,13 @@ use crate::{
 /// How far a request could be taken without waiting for messages.
 pub(super) enum Processed {
     Answered(Response<AnswerBody>),
+    /// It may have to wait for the application.
+    Waits(Processing),
     Held(Pin<Box<Hold>>),
 }
+
+/// What is yet to be processed.
+pub(super) type Processing = Pin<Box<dyn Future<Output = Processed> + Send>>;
 
 impl Processed {
     /// The answer to what is no Bayeux request.
@@ -60,6 +65,16 @@ impl Future for Hold {
     }
 }
 
+/// The connect of a request that holds nothing else and needs nothing to be waited for. Any other one is for [`process`],
+/// one that is refused among them.
+pub(super) fn lone_connect(state: &State, request: &Arc<Parts>, texts: &[Cow<'_, str>]) -> Option<PendingConnect> {
+    let cookies = cookie::read(&request.headers, &state.config);
+    let exchange = Exchange::new(state, request, &cookies, false);
+    let mut request = Request::new(&exchange);
+    request.read(&exchange, texts).ok()?;
+    request.connect(&exchange)
+}
+
 /// Processes the messages of one request.
 pub(super) async fn process(state: &Arc<State>, request: &Arc<Parts>, texts: &[Cow<'_, str>], form: Form) -> Processed {
     let cookies = cookie::read(&request.headers, &state.config);
@@ -67,9 +82,6 @@ pub(super) async fn process(state: &Arc<State>, request: &Arc<Parts>, texts: &[C
     let mut request = Request::new(&exchange);
     if let Err(refusal) = request.read(&exchange, texts) {
         return Processed::refused(refusal, &form, state);
-    }
-    if let Some(connect) = request.connect(&exchange) {
-        return hold(state, connect, form);
     }
     let mut dispatched = request.dispatch(&exchange).await;
     match dispatched.lone_connect() {
@@ -80,7 +92,7 @@ pub(super) async fn process(state: &Arc<State>, request: &Arc<Parts>, texts: &[C
 
 /// Answers a lone connect at once, or holds it.
 #[inline]
-fn hold(state: &Arc<State>, connect: PendingConnect, form: Form) -> Processed {
+pub(super) fn hold(state: &Arc<State>, connect: PendingConnect, form: Form) -> Processed {
     if !connect.may_be_held() {
         let (reply, taken) = connect.answer_now();
         return Processed::Answered(answer_connect(state, &reply, taken, &form));

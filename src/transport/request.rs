@@ -1,10 +1,17 @@
 //! From a request body to JSON texts.
 
-use std::{borrow::Cow, future::poll_fn, mem, pin::pin};
+use std::{
+    borrow::Cow,
+    future::Future,
+    mem,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
 
 use bytes::{Buf, Bytes};
 use http::StatusCode;
 use http_body::Body;
+use pin_project_lite::pin_project;
 use smallvec::{SmallVec, smallvec};
 
 use crate::{
@@ -78,23 +85,49 @@ impl Refusal {
     }
 }
 
-/// Reads a whole body, but never more than `limit` bytes of it. A body that breaks off is malformed; nobody is there
-/// to read the answer anyway.
-pub(super) async fn read<B>(body: B, limit: usize) -> Result<Bytes, Refusal>
+pin_project! {
+    /// Reads a whole body, but never more than `limit` bytes of it. A body that breaks off is malformed; nobody is there
+    /// to read the answer anyway.
+    pub(super) struct Reading<B> {
+        #[pin]
+        body: B,
+        whole: Collected,
+        limit: usize,
+    }
+}
+
+impl<B> Reading<B> {
+    pub(super) fn new(body: B, limit: usize) -> Self {
+        Self {
+            body,
+            whole: Collected::default(),
+            limit,
+        }
+    }
+}
+
+impl<B> Future for Reading<B>
 where
     B: Body,
 {
-    let mut body = pin!(body);
-    if body.size_hint().lower() > limit as u64 {
-        return Err(Refusal::BodyTooLarge);
-    }
-    let mut whole = Collected::default();
-    while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-        if let Ok(data) = frame.map_err(|_| Refusal::Malformed)?.into_data() {
-            whole.push(data, limit)?;
+    type Output = Result<Bytes, Refusal>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if this.body.size_hint().lower() > *this.limit as u64 {
+            return Poll::Ready(Err(Refusal::BodyTooLarge));
         }
+        // One that tells its end is not asked for more.
+        while !this.body.is_end_stream() {
+            let Some(frame) = ready!(this.body.as_mut().poll_frame(cx)) else {
+                break;
+            };
+            if let Ok(data) = frame.map_err(|_| Refusal::Malformed)?.into_data() {
+                this.whole.push(data, *this.limit)?;
+            }
+        }
+        Poll::Ready(Ok(mem::take(this.whole).into_bytes()))
     }
-    Ok(whole.into_bytes())
 }
 
 /// A body in the making. Most come in one piece, which is used as it is.
