@@ -4,15 +4,17 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use http::Version;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::{CONNECT, Exchange, STORM_PAUSE, ack_ext, extended, limits::storm_pause, unknown_session_advice};
 use crate::{
     Reason,
     protocol::{
-        Advice, BrowserId, ClientId, Denied, Inbound, Json, MutableMessage, OwnedJson, Reconnect, Reply, Transport,
+        Advice, BrowserId, ClientAdvice, ClientId, Denied, Inbound, Json, MutableMessage, OwnedJson, Reconnect, Reply,
+        Transport,
     },
     server::State,
-    session::{BrowserSlot, Connect, Held, Role, Session, Taken},
+    session::{Asked, BrowserSlot, Connect, Held, Role, Session, Taken, Terms},
     trouble::Trouble,
 };
 
@@ -24,6 +26,8 @@ pub(crate) struct PendingConnect {
     reply: ConnectReply,
     /// For how long it may be held; `None` if it is to be answered at once.
     hold: Option<Duration>,
+    /// Whether there was something to deliver when it came.
+    finds_messages: bool,
     /// Whether it is held only because there were too many of its session that were not.
     is_paced: bool,
 }
@@ -61,7 +65,7 @@ impl Place {
     }
 }
 
-/// Accepts a connect; an older one of the same session is answered at once.
+/// Accepts a connect that came just now; an older one of the same session is answered at once.
 pub(super) fn connect<'m>(
     exchange: &Exchange<'_>,
     message: &Inbound<'m>,
@@ -69,56 +73,73 @@ pub(super) fn connect<'m>(
     session: Arc<Session>,
 ) -> Result<PendingConnect, Denied<'m>> {
     let advice = message.advice().inspect_err(|_| session.touch())?;
-    let terms = session.terms();
-    let times = terms.times;
-    // A client may take longer pauses than it is told to, but not keep a session for ever by announcing one.
-    let interval = advice
-        .interval
-        .map(|interval| interval.min(times.max_interval.max(times.interval)));
-    let hold = advice.timeout.unwrap_or(times.timeout).min(times.timeout);
-    let acknowledged = if terms.acknowledges {
-        message.acknowledged()
-    } else {
-        None
-    };
-    let client_id = session.id;
-    let browser = session.browser();
-    let role = role(exchange, message);
-    let is_elsewhere = role == Role::Elsewhere && !terms.acknowledges;
-    let interval = interval.or(is_elsewhere.then_some(times.timeout));
-    let is_early = session.is_early(&times);
-    let connect = Connect::begin(session, interval, acknowledged, role);
-    let may_be_held = !hold.is_zero() && !terms.is_first && !is_elsewhere;
+    let begun = Connect::begin(session, asked(exchange, message, advice, Instant::now()));
+    Ok(pending(exchange, id, advice.timeout, begun))
+}
+
+/// As [`connect`], unless it is to be refused.
+pub(super) fn connect_if_open<'m>(
+    exchange: &Exchange<'_>,
+    message: &Inbound<'m>,
+    session: Arc<Session>,
+    at: Instant,
+) -> Option<PendingConnect> {
+    let (id, advice) = (message.id().ok()?, message.advice().ok()?);
+    let begun = Connect::begin_if_open(session, asked(exchange, message, advice, at))?;
+    Some(pending(exchange, id, advice.timeout, begun))
+}
+
+fn asked(exchange: &Exchange<'_>, message: &Inbound<'_>, advice: ClientAdvice, at: Instant) -> Asked {
+    Asked {
+        role: role(exchange, message),
+        interval: advice.interval,
+        acknowledged: message.acknowledged(),
+        at,
+    }
+}
+
+/// Decides for how long a connect that has begun may be held.
+#[inline]
+fn pending(
+    exchange: &Exchange<'_>,
+    id: Option<Json<'_>>,
+    timeout: Option<Duration>,
+    (connect, terms): (Connect, Terms),
+) -> PendingConnect {
+    let session = connect.session();
+    let hold = timeout.unwrap_or(terms.times.timeout).min(terms.times.timeout);
+    let may_be_held = !hold.is_zero() && !terms.is_first && !terms.is_elsewhere;
     let place = if may_be_held {
-        place_for(exchange, browser, connect.replaces_another())
+        place_for(exchange, session.browser(), terms.replaces)
     } else {
         Place::Free
     };
     let hold = (may_be_held && !place.is_missing()).then_some(hold);
     if terms.is_first {
-        exchange.note_first_connect(connect.session());
-    } else if is_early {
+        exchange.note_first_connect(session);
+    } else if terms.is_early {
         exchange.state.hub.note(Trouble::ConnectsTooClose);
     }
-    let pace = if hold.is_some() || terms.is_first || connect.finds_messages() {
+    let pace = if hold.is_some() || terms.is_first || terms.finds_messages {
         None
     } else {
-        connect.session().connect_pause().inspect(|_| exchange.note_paced())
+        session.connect_pause().inspect(|_| exchange.note_paced())
     };
     let reply = ConnectReply {
         id: id.map(OwnedJson::from),
-        client_id,
-        interval,
-        is_elsewhere,
+        client_id: session.id,
+        interval: terms.interval,
+        is_elsewhere: terms.is_elsewhere,
         place,
         incoming: None,
     };
-    Ok(PendingConnect {
+    PendingConnect {
+        finds_messages: terms.finds_messages,
+        is_paced: pace.is_some(),
+        hold: hold.or(pace),
         connect,
         reply,
-        hold: hold.or(pace),
-        is_paced: pace.is_some(),
-    })
+    }
 }
 
 fn role(exchange: &Exchange<'_>, message: &Inbound<'_>) -> Role {
@@ -169,7 +190,7 @@ impl PendingConnect {
         if self.is_paced {
             return self.hold;
         }
-        self.hold.filter(|_| !self.connect.finds_messages())?;
+        self.hold.filter(|_| !self.finds_messages)?;
         self.connect
             .session()
             .connect_pause()

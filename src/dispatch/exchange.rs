@@ -11,6 +11,7 @@ use std::{
 
 use http::request::Parts;
 use smallvec::SmallVec;
+use tokio::time::Instant;
 
 use super::{CONNECT, STORM_PAUSE, SUBSCRIBE, UNSUBSCRIBE};
 use crate::{
@@ -177,16 +178,19 @@ impl Exchange<'_> {
         Ok(session)
     }
 
-    /// The session of a message, if it may be used; why it may not is for [`find`](Self::find) to say, and to count.
-    pub(super) fn known(&self, message: &Inbound<'_>) -> Option<Arc<Session>> {
+    /// The session of a message, which may have ended, if it may be used; why it may not is for [`find`](Self::find) to
+    /// say, and to count.
+    pub(super) fn known(&self, message: &Inbound<'_>, now: Instant) -> Option<Arc<Session>> {
         let id = message.client_id()?.parse().ok()?;
-        let session = self.state.session_or_farewell(&id)?;
+        let session = self.state.find_session(&id, now)?;
         self.cookie_permits(&session).then_some(session)
     }
 
     /// As [`known`](Self::known), if it is live; its sign of life.
     pub(super) fn known_live(&self, message: &Inbound<'_>) -> Option<Arc<Session>> {
-        let session = self.known(message).filter(|session| session.is_open())?;
+        let session = self
+            .known(message, Instant::now())
+            .filter(|session| session.is_open())?;
         session.touch();
         Some(session)
     }

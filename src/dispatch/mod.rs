@@ -13,7 +13,7 @@ mod unsubscribe;
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use serde_json::Value;
-use tokio::task::coop::consume_budget;
+use tokio::{task::coop::consume_budget, time::Instant};
 
 pub(crate) use connect::{ConnectReply, PendingConnect};
 pub(crate) use exchange::{BrowserCookies, Exchange};
@@ -115,11 +115,12 @@ pub(crate) async fn dispatch(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) 
 pub(crate) fn dispatch_connect(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) -> Option<PendingConnect> {
     let [message] = messages else { return None };
     message.channel().ok().filter(|channel| channel == CONNECT)?;
-    let session = exchange.known(message)?;
+    let now = Instant::now();
+    let session = exchange.known(message, now)?;
     if exchange.overlaps(&session) {
         return None;
     }
-    connect::connect(exchange, message, message.id().ok()?, session).ok()
+    connect::connect_if_open(exchange, message, session, now)
 }
 
 fn is_handshake(message: &Inbound<'_>) -> bool {

@@ -36,7 +36,7 @@ pub(crate) use client_id::unix_nanos;
 pub(crate) use error::{Denied, Told};
 pub(crate) use frame::{FAREWELL, Frame};
 pub(crate) use json::{Json, OwnedJson};
-pub(crate) use message::Inbound;
+pub(crate) use message::{ClientAdvice, Inbound};
 pub(crate) use parse::{MAX_DEPTH, Messages, ParseError, ParseLimits, parse_messages, parse_text};
 pub(crate) use reply::{Ext, Reply};
 pub(crate) use surrogates::replace_lone_surrogates;

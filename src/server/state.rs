@@ -7,6 +7,7 @@ use std::{
 };
 
 use http::request::Parts;
+use tokio::time::Instant;
 
 use super::Config;
 use crate::{
@@ -104,18 +105,25 @@ impl State {
         usize::try_from(sessions).is_ok_and(|sessions| sessions >= self.config.max_sessions)
     }
 
-    /// The live session of this id. One whose time is over is ended here, however late the sweeper is.
+    /// The live session of this id.
     pub(crate) fn session(&self, id: &ClientId) -> Option<Arc<Session>> {
         self.session_or_farewell(id).filter(|session| session.is_open())
     }
 
     /// The session of this id, live or with a farewell to be fetched.
     pub(crate) fn session_or_farewell(&self, id: &ClientId) -> Option<Arc<Session>> {
+        self.find_session(id, Instant::now())
+            .filter(|session| session.is_open() || session.owes_farewell())
+    }
+
+    /// The session of this id, which may have ended just now. One whose time is over is ended here, however late the
+    /// sweeper is.
+    pub(crate) fn find_session(&self, id: &ClientId, now: Instant) -> Option<Arc<Session>> {
         let session = self.sessions.get(id)?;
-        if session.has_expired(self.hub.now()) {
+        if session.has_expired(self.hub.at(now)) {
             self.expire(&session);
         }
-        (session.is_open() || session.owes_farewell()).then_some(session)
+        Some(session)
     }
 
     /// Ends a session once: `request` is the one that asked for it.

@@ -131,6 +131,7 @@ where
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let asked = mem::take(&mut self.asked);
         if let Some(transport) = self.is_ours(&request) {

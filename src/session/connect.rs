@@ -13,28 +13,33 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{Lease, Session, Times, record::State, times::LONGEST};
-use crate::{Reason, sync::wake};
+use crate::{
+    Reason,
+    sync::{MutexGuard, wake},
+};
 
 /// A connect between its arrival and its answer. While there is one, the session does not expire; when the newest one
 /// ends in any way, dropped ones included, expiry is armed again.
 #[derive(Debug)]
 pub(crate) struct Connect {
     session: Arc<Session>,
+    progress: Progress,
+}
+
+/// What a connect is, and how far it has come. Apart from the session, so that it can change while that is locked.
+#[derive(Debug)]
+struct Progress {
     generation: u64,
     /// The client's own pause before its next connect.
     interval: Option<Duration>,
-    /// Since when it is held, if it comes to that.
-    since: Option<Instant>,
+    /// When it came: since then it is held, if it comes to that.
+    since: Instant,
     /// Whether it is held, and counted so.
     is_held: bool,
     /// Whether it came by a transport that does not push, and so ends where one pushes.
     polls: bool,
     /// Whether events take another way than its answer.
     is_heartbeat: bool,
-    /// Whether it took the place of one that was held.
-    replaces: bool,
-    /// Whether there was something to deliver when it came.
-    finds_messages: bool,
     done: bool,
 }
 
@@ -49,6 +54,36 @@ pub(crate) enum Role {
     Elsewhere,
 }
 
+/// What a client asks for with its connect.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    pub(crate) role: Role,
+    /// Its own pause before the next connect.
+    pub(crate) interval: Option<Duration>,
+    /// The last batch that it has got, if it acknowledges: what was sent after that is sent again.
+    pub(crate) acknowledged: Option<u64>,
+    /// When the connect came.
+    pub(crate) at: Instant,
+}
+
+/// What of its session a connect depends on, read at one go when it begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    pub(crate) times: Times,
+    /// The client's own pause before its next connect, as far as it may have one.
+    pub(crate) interval: Option<Duration>,
+    /// Whether it only keeps a session alive that is pushed to.
+    pub(crate) is_elsewhere: bool,
+    /// Whether the session was never connected before: then the connect is not held.
+    pub(crate) is_first: bool,
+    /// Whether the client came back before its pause was over.
+    pub(crate) is_early: bool,
+    /// Whether an older connect of the session was being held and now ends.
+    pub(crate) replaces: bool,
+    /// Whether there was something to deliver when it came.
+    pub(crate) finds_messages: bool,
+}
+
 /// The answer to a connect: what to deliver and why now.
 #[derive(Debug)]
 pub(crate) struct Taken {
@@ -61,82 +96,21 @@ pub(crate) struct Taken {
     pub(crate) times: Times,
 }
 
-/// What of a session its next connect depends on, read at one go.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Terms {
-    pub(crate) times: Times,
-    /// Whether the client acknowledges what it gets.
-    pub(crate) acknowledges: bool,
-    /// Whether the session was never connected before: then the connect is not held.
-    pub(crate) is_first: bool,
-}
-
-impl Session {
-    /// What holds for the connect that is about to begin.
-    pub(crate) fn terms(&self) -> Terms {
-        let state = self.state();
-        Terms {
-            times: self.times_in(&state),
-            acknowledges: state.acks.is_some(),
-            is_first: !state.connected,
-        }
-    }
-}
-
 impl Connect {
-    /// Starts a connect; an older one of the same session is superseded and answers at once. What was sent after batch
-    /// `acknowledged` goes back to the front of the queue, to be sent again.
-    pub(crate) fn begin(
-        session: Arc<Session>,
-        interval: Option<Duration>,
-        acknowledged: Option<u64>,
-        role: Role,
-    ) -> Self {
-        let mut state = session.state();
-        if let Some(batch) = acknowledged {
-            session.acknowledge(&mut state, batch);
-        }
-        state.generation += 1;
-        let generation = state.generation;
-        let replaces = state.waker.is_some() && !state.is_pushed;
-        let is_heartbeat = match role {
-            Role::Polls => {
-                state.is_pushed = false;
-                false
-            }
-            Role::Heartbeat => state.acks.is_none(),
-            Role::Elsewhere => {
-                state.is_pushed &= state.acks.is_none();
-                state.is_pushed
-            }
-        };
-        let finds_messages = !is_heartbeat && !state.queue.is_empty();
-        session.suspend_expiry();
-        let superseded = state.waker.take();
-        drop(state);
-        wake(superseded);
-        Self {
-            interval,
-            session,
-            generation,
-            since: None,
-            is_held: false,
-            polls: role == Role::Polls || (role == Role::Elsewhere && !is_heartbeat),
-            is_heartbeat,
-            replaces,
-            finds_messages,
-            done: false,
-        }
+    /// Starts a connect; an older one of the same session is superseded and answers at once.
+    pub(crate) fn begin(session: Arc<Session>, asked: Asked) -> (Self, Terms) {
+        let (progress, terms) = Progress::begin(&session, session.state(), asked);
+        (Self { session, progress }, terms)
     }
 
-    /// Whether there was something to deliver when it came.
-    pub(crate) const fn finds_messages(&self) -> bool {
-        self.finds_messages
-    }
-
-    /// Whether an older connect of the session was being held and now ends.
-    pub(crate) const fn replaces_another(&self) -> bool {
-        self.replaces
+    /// As [`begin`](Self::begin), unless the session has ended and not even a farewell is left of it.
+    pub(crate) fn begin_if_open(session: Arc<Session>, asked: Asked) -> Option<(Self, Terms)> {
+        let state = session.state();
+        if state.closed.is_some() && !state.owes_farewell() {
+            return None;
+        }
+        let (progress, terms) = Progress::begin(&session, state, asked);
+        Some((Self { session, progress }, terms))
     }
 
     /// The session that it belongs to.
@@ -146,22 +120,17 @@ impl Connect {
 
     /// Answers now, with whatever is queued.
     pub(crate) fn answer_now(&mut self) -> Taken {
-        let session = Arc::clone(&self.session);
+        let Self { session, progress } = self;
         let mut state = session.state();
-        let reason = self.release_reason(&state).or(state.closed);
-        let reason = reason.unwrap_or(Reason::NotHeld);
-        self.finish(&mut state, reason)
+        let reason = progress.release_reason(session, &state).or(state.closed);
+        progress.finish(session, &mut state, reason.unwrap_or(Reason::NotHeld))
     }
 
     /// Holds the connect until there is something to deliver, `timeout` is over, or something ends it. Without a
     /// timeout it is answered by the first poll.
     #[inline]
-    pub(crate) fn hold(mut self, timeout: Option<Duration>) -> Held {
-        self.since = timeout.map(|_| Instant::now());
-        let ends = self
-            .since
-            .zip(timeout)
-            .map(|(since, timeout)| since + timeout.min(LONGEST));
+    pub(crate) fn hold(self, timeout: Option<Duration>) -> Held {
+        let ends = timeout.map(|timeout| self.progress.since + timeout.min(LONGEST));
         Held {
             connect: self,
             ends,
@@ -169,8 +138,116 @@ impl Connect {
         }
     }
 
+    /// Answers if there is reason to. If not, says when to look again, though nothing has woken it by then.
+    fn take_or_wait(&mut self, cx: &Context<'_>) -> Result<Taken, Option<Instant>> {
+        let Self { session, progress } = self;
+        // A waker's own clone and drop may run anything, so never under the lock. Where it has been left before, what is
+        // woken most likely finds a reason to answer, and needs none.
+        let mut waker = (!progress.is_held).then(|| cx.waker().clone());
+        loop {
+            let mut state = session.state();
+            if !progress.is_heartbeat {
+                state.gather(!progress.is_held);
+            }
+            if let Some(reason) = progress.release_reason(session, &state) {
+                return Ok(progress.finish(session, &mut state, reason));
+            }
+            let is_known = state.waker.as_ref().is_some_and(|known| known.will_wake(cx.waker()));
+            if waker.is_none() && !is_known {
+                drop(state);
+                waker = Some(cx.waker().clone());
+                continue;
+            }
+            let waits_until = if progress.is_heartbeat {
+                None
+            } else {
+                state.waits_until()
+            };
+            let replaced = waker.and_then(|waker| state.waker.replace(waker));
+            drop(state);
+            drop(replaced);
+            progress.start_hold(session);
+            return Err(waits_until);
+        }
+    }
+
+    /// Answers because it has been held for long enough, with what there is: lazy messages, or those of a batch that is
+    /// still open.
+    fn time_out(&mut self) -> Taken {
+        let Self { session, progress } = self;
+        let mut state = session.state();
+        let otherwise = if state.queue.is_empty() || progress.is_heartbeat {
+            Reason::Timeout
+        } else {
+            Reason::Delivered
+        };
+        let reason = progress.release_reason(session, &state).unwrap_or(otherwise);
+        let waker = (reason != Reason::Superseded && progress.polls).then(|| state.waker.take());
+        let taken = progress.finish(session, &mut state, reason);
+        drop(state);
+        drop(waker);
+        taken
+    }
+}
+
+impl State {
+    /// Whether events take another way than the answer to a connect that begins now.
+    fn is_heartbeat(&mut self, role: Role) -> bool {
+        match role {
+            Role::Polls => {
+                self.is_pushed = false;
+                false
+            }
+            Role::Heartbeat => self.acks.is_none(),
+            Role::Elsewhere => {
+                self.is_pushed &= self.acks.is_none();
+                self.is_pushed
+            }
+        }
+    }
+}
+
+impl Progress {
+    fn begin(session: &Session, mut state: MutexGuard<'_, State>, asked: Asked) -> (Self, Terms) {
+        if let Some(batch) = asked.acknowledged {
+            session.acknowledge(&mut state, batch);
+        }
+        let times = session.times_in(&state);
+        let is_elsewhere = asked.role == Role::Elsewhere && state.acks.is_none();
+        // A client may take longer pauses than it is told to, but not keep a session for ever by announcing one.
+        let longest = times.max_interval.max(times.interval);
+        let interval = asked.interval.map(|interval| interval.min(longest));
+        let interval = interval.or(is_elsewhere.then_some(times.timeout));
+        let replaces = state.waker.is_some() && !state.is_pushed;
+        let is_heartbeat = state.is_heartbeat(asked.role);
+        state.generation += 1;
+        let terms = Terms {
+            times,
+            interval,
+            is_elsewhere,
+            is_first: !state.connected,
+            is_early: session.is_early(asked.at, &times),
+            replaces,
+            finds_messages: !is_heartbeat && !state.queue.is_empty(),
+        };
+        let progress = Self {
+            generation: state.generation,
+            interval,
+            since: asked.at,
+            is_held: false,
+            polls: asked.role == Role::Polls || (asked.role == Role::Elsewhere && !is_heartbeat),
+            is_heartbeat,
+            done: false,
+        };
+        session.suspend_expiry();
+        let superseded = state.waker.take();
+        drop(state);
+        wake(superseded);
+        (progress, terms)
+    }
+
     /// Why the connect can't go on waiting, if so. A superseded one may not touch the queue any more.
-    fn release_reason(&self, state: &State) -> Option<Reason> {
+    fn release_reason(&self, session: &Session, state: &State) -> Option<Reason> {
         if !self.is_newest(state) {
             return Some(Reason::Superseded);
         }
@@ -181,71 +258,33 @@ impl Connect {
             return Some(reason);
         }
         // Looked up under the state lock, which shutdown takes after it has raised the flag: none is missed.
-        if self.session.hub.is_draining() {
+        if session.hub.is_draining() {
             return Some(Reason::Shutdown);
         }
         (may_deliver && state.is_due()).then_some(Reason::Delivered)
-    }
-
-    /// Answers if there is reason to. If not, says when to look again, though nothing has woken it by then.
-    fn take_or_wait(&mut self, cx: &Context<'_>) -> Result<Taken, Option<Instant>> {
-        let session = Arc::clone(&self.session);
-        // A waker's own clone and drop may run anything, so never under the lock.
-        let waker = cx.waker().clone();
-        let mut state = session.state();
-        if !self.is_heartbeat {
-            state.gather(!self.is_held);
-        }
-        if let Some(reason) = self.release_reason(&state) {
-            return Ok(self.finish(&mut state, reason));
-        }
-        let waits_until = if self.is_heartbeat { None } else { state.waits_until() };
-        let replaced = state.waker.replace(waker);
-        drop(state);
-        drop(replaced);
-        self.start_hold();
-        Err(waits_until)
-    }
-
-    /// Answers because it has been held for long enough, with what there is: lazy messages, or those of a batch that is
-    /// still open.
-    fn time_out(&mut self) -> Taken {
-        let session = Arc::clone(&self.session);
-        let mut state = session.state();
-        let otherwise = if state.queue.is_empty() || self.is_heartbeat {
-            Reason::Timeout
-        } else {
-            Reason::Delivered
-        };
-        let reason = self.release_reason(&state).unwrap_or(otherwise);
-        let waker = (reason != Reason::Superseded && self.polls).then(|| state.waker.take());
-        let taken = self.finish(&mut state, reason);
-        drop(state);
-        drop(waker);
-        taken
     }
 
     const fn is_newest(&self, state: &State) -> bool {
         state.generation == self.generation && !(state.is_pushed && self.polls)
     }
 
-    fn finish(&mut self, state: &mut State, reason: Reason) -> Taken {
+    fn finish(&mut self, session: &Arc<Session>, state: &mut State, reason: Reason) -> Taken {
         self.done = true;
         let now = Instant::now();
-        let held = self.end_hold(now);
-        let times = self.session.times_in(state);
+        let held = self.end_hold(session, now);
+        let times = session.times_in(state);
         let lease = if reason == Reason::Superseded {
-            Lease::empty(Arc::clone(&self.session))
+            Lease::empty(Arc::clone(session))
         } else {
             state.connected = true;
-            self.arm_expiry(now, state, &times);
+            self.arm_expiry(session, now, state, &times);
             if !self.is_heartbeat {
-                state.has_answered(now, state.queue.len(), self.session.hub.gather);
+                state.has_answered(now, state.queue.len(), session.hub.gather);
             }
             let most = if self.is_heartbeat { 0 } else { usize::MAX };
-            self.session.lease_oldest(state, most)
+            session.lease_oldest(state, most)
         };
-        self.session.hub.counters.connects_ended.add(reason, 1);
+        session.hub.counters.connects_ended.add(reason, 1);
         Taken {
             lease,
             reason,
@@ -255,45 +294,44 @@ impl Connect {
     }
 
     /// While the session is pushed to, it does not expire, whatever becomes of its connects.
-    fn arm_expiry(&self, now: Instant, state: &State, times: &Times) {
+    fn arm_expiry(&self, session: &Session, now: Instant, state: &State, times: &Times) {
         if !state.is_pushed {
-            self.session
-                .arm_expiry(now, times, self.interval.unwrap_or(times.interval));
+            session.arm_expiry(now, times, self.interval.unwrap_or(times.interval));
         }
     }
 
-    fn start_hold(&mut self) {
+    fn start_hold(&mut self, session: &Session) {
         if !self.is_held {
             self.is_held = true;
-            self.session.hub.counters.held_connects.fetch_add(1, Relaxed);
+            session.hub.counters.held_connects.fetch_add(1, Relaxed);
         }
     }
 
     /// For how long it was held.
-    fn end_hold(&mut self, now: Instant) -> Duration {
+    fn end_hold(&mut self, session: &Session, now: Instant) -> Duration {
         if !mem::take(&mut self.is_held) {
             return Duration::ZERO;
         }
-        self.session.hub.counters.held_connects.fetch_sub(1, Relaxed);
-        self.since
-            .map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+        session.hub.counters.held_connects.fetch_sub(1, Relaxed);
+        now.saturating_duration_since(self.since)
     }
 }
 
 impl Drop for Connect {
     fn drop(&mut self) {
-        if self.done {
+        let Self { session, progress } = self;
+        if progress.done {
             return;
         }
         let now = Instant::now();
-        let held = self.end_hold(now);
-        let hub = &self.session.hub;
+        let held = progress.end_hold(session, now);
+        let hub = &session.hub;
         hub.counters.connects_ended.add(Reason::ClientGone, 1);
-        let mut state = self.session.state();
-        if self.is_newest(&state) {
-            self.arm_expiry(now, &state, &self.session.times_in(&state));
+        let mut state = session.state();
+        if progress.is_newest(&state) {
+            progress.arm_expiry(session, now, &state, &session.times_in(&state));
             // Where it shares the waker with what pushes, that still needs it.
-            let waker = if self.polls { state.waker.take() } else { None };
+            let waker = if progress.polls { state.waker.take() } else { None };
             drop(state);
             drop(waker);
             hub.watch.note_cut(held, hub.now());

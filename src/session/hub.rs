@@ -115,7 +115,7 @@ impl Hub {
     }
 
     /// That moment, as [`now`](Self::now) would have told it.
-    fn at(&self, moment: Instant) -> u64 {
+    pub(crate) fn at(&self, moment: Instant) -> u64 {
         millis(moment.saturating_duration_since(self.epoch))
     }
 

@@ -38,7 +38,7 @@ pub use rate::MessageRate;
 pub(crate) use admission::{Admission, AdmissionLimits, Admitted};
 pub(crate) use batch::Batch;
 pub(crate) use browsers::BrowserSlot;
-pub(crate) use connect::{Connect, Held, Role, Taken};
+pub(crate) use connect::{Asked, Connect, Held, Role, Taken, Terms};
 pub(crate) use delivery::Delivery;
 pub(crate) use expiry::Sweeper;
 pub(crate) use hub::{Host, Hub, Settings};

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use loom::{future::block_on, thread};
 
 use super::{
-    AdmissionLimits, Batch, Connect, Delivery, Held, Host, Hub, MessageRate, OverflowPolicy, QueueLimits, Role,
+    AdmissionLimits, Asked, Batch, Connect, Delivery, Held, Host, Hub, MessageRate, OverflowPolicy, QueueLimits, Role,
     ServerSession, Session, Settings, Taken, Times,
 };
 use crate::{
@@ -83,7 +83,13 @@ fn session() -> Arc<Session> {
 }
 
 fn connect(session: &Arc<Session>) -> Connect {
-    Connect::begin(Arc::clone(session), None, None, Role::Polls)
+    let asked = Asked {
+        role: Role::Polls,
+        interval: None,
+        acknowledged: None,
+        at: Instant::now(),
+    };
+    Connect::begin(Arc::clone(session), asked).0
 }
 
 fn held(session: &Arc<Session>) -> Held {

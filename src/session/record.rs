@@ -180,13 +180,13 @@ impl Session {
 
     /// Whether the client comes back before its pause is over: its deadline lies further ahead than a sign of life alone
     /// would move it. Asked before the connect is begun.
-    pub(crate) fn is_early(&self, times: &Times) -> bool {
+    pub(super) fn is_early(&self, now: Instant, times: &Times) -> bool {
         /// What a client's clock and timers may be off.
         const LEEWAY: Duration = Duration::from_millis(200);
         let deadline = self.deadline.load(Relaxed);
         !times.interval.is_zero()
             && deadline != NEVER
-            && deadline > self.hub.deadline(times.max_interval.saturating_add(LEEWAY))
+            && deadline > self.hub.deadline_from(now, times.max_interval.saturating_add(LEEWAY))
     }
 
     /// Keeps the right to the session until its end.

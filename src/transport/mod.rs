@@ -36,6 +36,7 @@ use long_polling::LongPolling;
 use polling::Processed;
 
 /// Serves one request by its transport.
+#[inline]
 pub(crate) fn serve<B>(state: Arc<State>, transport: Transport, request: Request<B>) -> Answering<B>
 where
     B: Body,
