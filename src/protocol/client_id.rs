@@ -37,6 +37,20 @@ impl ClientId {
         Self(id)
     }
 
+    /// The id that is written in these digits, of either case.
+    fn from_hex(digits: &[u8]) -> Option<Self> {
+        let digits: &[u8; LEN * 2] = digits.try_into().ok()?;
+        let (pairs, _) = digits.as_chunks::<2>();
+        let mut id = [0; LEN];
+        let mut all = 0;
+        for (byte, [high, low]) in id.iter_mut().zip(pairs) {
+            let (high, low) = (hex_value(*high), hex_value(*low));
+            all |= high | low;
+            *byte = high << 4 | low;
+        }
+        (all <= 0xf).then_some(Self(id))
+    }
+
     /// The id as it is written.
     pub(super) fn to_hex(self) -> [u8; LEN * 2] {
         let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' + value - 10 };
@@ -78,19 +92,7 @@ impl FromStr for ClientId {
     type Err = InvalidClientId;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut id = [0; LEN];
-        let digits: &[u8; LEN * 2] = text.as_bytes().try_into().map_err(|_| InvalidClientId(()))?;
-        let (pairs, _) = digits.as_chunks::<2>();
-        let mut all = 0;
-        for (byte, [high, low]) in id.iter_mut().zip(pairs) {
-            let (high, low) = (hex_value(*high), hex_value(*low));
-            all |= high | low;
-            *byte = high << 4 | low;
-        }
-        if all > 0xf {
-            return Err(InvalidClientId(()));
-        }
-        Ok(Self(id))
+        Self::from_hex(text.as_bytes()).ok_or(InvalidClientId(()))
     }
 }
 
@@ -145,6 +147,11 @@ pub(crate) struct BrowserId(ClientId);
 impl BrowserId {
     pub(crate) fn generate(random: &Random) -> Self {
         Self(ClientId::generate(random))
+    }
+
+    /// The id that is written in these digits, of either case.
+    pub(crate) fn from_hex(digits: &[u8]) -> Option<Self> {
+        ClientId::from_hex(digits).map(Self)
     }
 
     /// The id as it is written.

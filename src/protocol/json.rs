@@ -107,8 +107,17 @@ pub(super) fn plain_length(bytes: &[u8]) -> usize {
         }
         length += 8;
     }
-    let is_special = |byte: &u8| matches!(byte, 0..0x20 | b'"' | b'\\');
-    length + rest.iter().position(is_special).unwrap_or(rest.len())
+    match bytes.last_chunk::<8>() {
+        // Of the last eight the first are known to be plain.
+        Some(word) => match special(u64::from_le_bytes(*word)) {
+            0 => bytes.len(),
+            special => bytes.len() - word.len() + special.trailing_zeros() as usize / 8,
+        },
+        None => {
+            let is_special = |byte: &u8| matches!(byte, 0..0x20 | b'"' | b'\\');
+            rest.iter().position(is_special).unwrap_or(rest.len())
+        }
+    }
 }
 
 /// Sets the highest bit of the first byte that needs escaping, if there is one; and maybe bits of later bytes.

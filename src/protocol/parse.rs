@@ -49,7 +49,7 @@ pub(crate) fn parse_messages<'a>(
         messages: limits.messages.saturating_sub(before),
         ..limits
     };
-    if scan_messages(text, room, |message| messages.push(message)).is_some() {
+    if scan_messages(text, room, messages).is_some() {
         return Ok(());
     }
     messages.truncate(before);

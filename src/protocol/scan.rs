@@ -4,7 +4,12 @@
 //! what [`parse_text`](super::parse) needs several for. It never says that a text is wrong. Whatever it does not know
 //! (escaped names, `\u` escapes, exponents, deep nesting, and all that is malformed) it leaves to that one to judge.
 
-use super::{Json, json::plain_length, message::Inbound, parse::ParseLimits};
+use super::{
+    Json,
+    json::plain_length,
+    message::Inbound,
+    parse::{Messages, ParseLimits},
+};
 
 /// How deep a value may nest here; what is published is seldom deeper.
 const MAX_DEPTH: usize = 16;
@@ -12,9 +17,9 @@ const MAX_DEPTH: usize = 16;
 /// The longest number that is certainly within the range of a double.
 const MAX_DIGITS: usize = 300;
 
-/// Calls `push` for each of the messages of one JSON text, an array or a single object, within the limits; `None` if it
-/// goes beyond or is not as plain as that, and maybe after some of them.
-pub(super) fn scan_messages<'a>(text: &'a str, limits: ParseLimits, mut push: impl FnMut(Inbound<'a>)) -> Option<()> {
+/// Appends the messages of one JSON text, an array or a single object, within the limits; `None` if it goes beyond or is
+/// not as plain as that, and maybe after some of them.
+pub(super) fn scan_messages<'a>(text: &'a str, limits: ParseLimits, messages: &mut Messages<'a>) -> Option<()> {
     let mut scanner = Scanner {
         // The array and the message itself are two.
         depth: MAX_DEPTH.min(limits.depth.checked_sub(2)?),
@@ -23,14 +28,13 @@ pub(super) fn scan_messages<'a>(text: &'a str, limits: ParseLimits, mut push: im
     let mut room = limits.messages;
     let mut message = |scanner: &mut Scanner<'a>| {
         room = room.checked_sub(1)?;
-        let mut message = Inbound::default();
+        messages.push(Inbound::default());
+        let message = messages.last_mut()?;
         scanner.fields(|name, value| {
             if let Some(field) = message.field(name) {
                 *field = Some(value);
             }
-        })?;
-        push(message);
-        Some(())
+        })
     };
     if scanner.takes(b'[') {
         message(&mut scanner)?;
@@ -83,7 +87,9 @@ impl<'a> Scanner<'a> {
 
     /// Takes a byte, and space before it, if it comes next.
     fn takes(&mut self, byte: u8) -> bool {
-        self.skip_space();
+        if self.peek() != Some(byte) {
+            self.skip_space();
+        }
         let comes = self.peek() == Some(byte);
         self.at += usize::from(comes);
         comes
@@ -111,11 +117,10 @@ impl<'a> Scanner<'a> {
     /// The name of a field that is written without escapes.
     fn name(&mut self) -> Option<&'a str> {
         self.expects(b'"')?;
-        let rest = self.text.get(self.at..)?;
-        let name = rest.get(..plain_length(rest.as_bytes()))?;
-        self.at += name.len();
+        let start = self.at;
+        self.at += plain_length(self.text.as_bytes().get(start..)?);
         self.expects_now(b'"')?;
-        Some(name)
+        self.text.get(start..self.at - 1)
     }
 
     fn expects_now(&mut self, byte: u8) -> Option<()> {
@@ -215,8 +220,8 @@ mod tests {
     };
 
     fn scanned(text: &str) -> Option<Vec<Inbound<'_>>> {
-        let mut messages = Vec::new();
-        scan_messages(text, LIMITS, |message| messages.push(message)).map(|()| messages)
+        let mut messages = Messages::new();
+        scan_messages(text, LIMITS, &mut messages).map(|()| messages.into_vec())
     }
 
     fn parsed(text: &str) -> Option<Vec<Inbound<'_>>> {

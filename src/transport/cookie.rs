@@ -34,7 +34,7 @@ pub(super) fn read(headers: &HeaderMap, config: &Config) -> BrowserCookies {
 /// The browser of a header that holds nothing but its cookie, as that of most clients does.
 fn lone(header: &[u8], name: &str) -> Option<BrowserId> {
     let value = header.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
-    std::str::from_utf8(value).ok()?.parse().ok()
+    BrowserId::from_hex(value)
 }
 
 /// As the `cookie` crate splits a header, which has no way to do so without a copy of it.
