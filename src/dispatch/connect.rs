@@ -222,6 +222,20 @@ impl PendingConnect {
 }
 
 impl ConnectReply {
+    /// The reply in pieces, if there is nothing special to say, as to most connects; then it is written already.
+    pub(crate) fn prepared<'a>(&'a self, state: &'a State, taken: &Taken) -> Option<[&'a [u8]; 3]> {
+        let is_usual = matches!(taken.reason, Reason::Delivered | Reason::Timeout | Reason::NotHeld)
+            && self.interval.is_none()
+            && !self.is_elsewhere
+            && !self.place.is_missing()
+            && taken.times == state.hub.times
+            && taken.lease.batch().is_none()
+            && !state.hub.is_extended();
+        let pieces = is_usual.then(|| state.connect_reply.to(self.id.as_ref()))?;
+        debug_assert_eq!(pieces.concat(), self.finish(state, taken).to_json());
+        Some(pieces)
+    }
+
     /// The reply as JSON, or nothing if an extension deletes it. What is delivered with it is shown to the extensions, too.
     pub(crate) fn render(&self, state: &State, taken: &mut Taken) -> Vec<u8> {
         let reply = self.finish(state, taken);

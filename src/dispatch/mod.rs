@@ -21,16 +21,14 @@ pub(crate) use extended::{dispatch_extended, show_events};
 
 use crate::{
     Reason,
-    protocol::{BayeuxError, BrowserId, Denied, Ext, Inbound, Json, Reply, normalise},
+    protocol::{
+        BayeuxError, BrowserId, Denied, Ext, Inbound, Json, Reply,
+        meta::{CONNECT, DISCONNECT, HANDSHAKE, SUBSCRIBE, UNSUBSCRIBE},
+        normalise,
+    },
     session::{Batch, Session},
 };
 use exchange::{unknown, unknown_session_advice};
-
-const HANDSHAKE: &str = "/meta/handshake";
-const CONNECT: &str = "/meta/connect";
-const SUBSCRIBE: &str = "/meta/subscribe";
-const UNSUBSCRIBE: &str = "/meta/unsubscribe";
-const DISCONNECT: &str = "/meta/disconnect";
 
 /// The pause that a client is told to make where its next step at once could turn into a storm of requests.
 const STORM_PAUSE: Duration = Duration::from_secs(2);

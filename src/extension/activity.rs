@@ -6,12 +6,12 @@ use tokio::time::Instant;
 
 use super::{Extension, Fate, Incoming, IncomingContext, OutgoingContext};
 use crate::{
-    protocol::MutableMessage,
+    protocol::{
+        MutableMessage,
+        meta::{CONNECT, HANDSHAKE},
+    },
     sync::{Mutex, lock},
 };
-
-const HANDSHAKE: &str = "/meta/handshake";
-const CONNECT: &str = "/meta/connect";
 
 /// Disconnects sessions that are connected but idle: CometD's `ActivityExtension`.
 ///

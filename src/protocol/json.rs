@@ -51,6 +51,12 @@ impl<'a> From<&'a OwnedJson> for Json<'a> {
 #[derive(Debug)]
 pub(crate) struct OwnedJson(SmallVec<[u8; 16]>);
 
+impl OwnedJson {
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl From<Json<'_>> for OwnedJson {
     fn from(json: Json<'_>) -> Self {
         Self(SmallVec::from_slice(json.0.as_bytes()))

@@ -11,6 +11,7 @@ mod error;
 mod frame;
 mod json;
 mod message;
+pub(crate) mod meta;
 mod mutable;
 mod parse;
 mod publication;
@@ -38,7 +39,7 @@ pub(crate) use frame::{FAREWELL, Frame};
 pub(crate) use json::{Json, OwnedJson};
 pub(crate) use message::{ClientAdvice, Inbound};
 pub(crate) use parse::{MAX_DEPTH, Messages, ParseError, ParseLimits, parse_messages, parse_text};
-pub(crate) use reply::{Ext, Reply};
+pub(crate) use reply::{Ext, Prepared, Reply};
 pub(crate) use surrogates::replace_lone_surrogates;
 
 /// The protocol version spoken, and the lowest one accepted.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::{
-    Advice, ClientId, Json, Transports,
+    Advice, ClientId, Json, OwnedJson, Transports,
     json::{write_id, write_number, write_text},
 };
 
@@ -112,6 +112,31 @@ impl Reply<'_> {
     }
 }
 
+/// A reply that many messages get, written beforehand: all but the `id`.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// From the comma after the `id` to the end.
+    rest: Vec<u8>,
+}
+
+impl Prepared {
+    pub(crate) fn new(reply: &Reply<'_>) -> Self {
+        let mut rest = reply.to_json();
+        if let Some(bracket) = rest.first_mut() {
+            *bracket = b',';
+        }
+        Self { rest }
+    }
+
+    /// The reply to the message of this `id`, in pieces.
+    pub(crate) fn to<'a>(&'a self, id: Option<&'a OwnedJson>) -> [&'a [u8]; 3] {
+        match id {
+            Some(id) => [br#"{"id":"#, id.as_bytes(), &self.rest],
+            None => [b"{", self.rest.get(1..).unwrap_or_default(), b""],
+        }
+    }
+}
+
 fn write_advice(json: &mut Vec<u8>, advice: &Advice) {
     json.extend_from_slice(br#"{"reconnect":""#);
     json.extend_from_slice(advice.reconnect.as_str().as_bytes());
@@ -167,6 +192,20 @@ mod tests {
             std::str::from_utf8(&json).unwrap(),
             serde_json::to_string(expected).unwrap()
         );
+    }
+
+    #[test]
+    fn a_reply_that_is_prepared_lacks_only_its_id() {
+        let reply = |id| Reply {
+            id,
+            channel: Some("/a".into()),
+            ..Reply::default()
+        };
+        let prepared = Prepared::new(&reply(None));
+        assert_eq!(prepared.to(None).concat(), reply(None).to_json());
+        for id in ["7", r#""\u0061b""#, "null"].map(Json::new) {
+            assert_eq!(prepared.to(Some(&id.into())).concat(), reply(Some(id)).to_json());
+        }
     }
 
     #[test]

@@ -19,8 +19,10 @@ use crate::{
     extension::{Extensions, Fate, OutgoingContext},
     listener::{Listeners, MessageContext},
     policy::Rules,
-    protocol::{ChannelName, ClientId, Frame, MutableMessage},
-    session::{Admitted, Delivery, Host, Hub, Origin, ServerSession, Session, SessionTable, SubscriptionMap, Sweeper},
+    protocol::{Advice, ChannelName, ClientId, Frame, MutableMessage, Prepared, Reconnect, Reply, meta::CONNECT},
+    session::{
+        Admitted, Delivery, Host, Hub, Origin, ServerSession, Session, SessionTable, SubscriptionMap, Sweeper, Times,
+    },
 };
 
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub(crate) struct State {
     pub(crate) services: Services,
     pub(crate) extensions: Extensions,
     pub(crate) listeners: Listeners,
+    /// The reply to a connect of which there is nothing special to say.
+    pub(crate) connect_reply: Prepared,
     sweeper: Sweeper,
     this: Weak<Self>,
 }
@@ -45,10 +49,20 @@ pub(crate) enum NotSubscribed {
     TooMany,
 }
 
+fn connect_reply(times: Times) -> Prepared {
+    Prepared::new(&Reply {
+        channel: Some(CONNECT.into()),
+        successful: true,
+        advice: Some(Advice::new(Reconnect::Retry, times.interval, times.timeout)),
+        ..Reply::default()
+    })
+}
+
 impl State {
     pub(crate) fn new(config: Config, rules: Rules) -> Arc<Self> {
         let settings = config.of_sessions();
         Arc::new_cyclic(|this: &Weak<Self>| Self {
+            connect_reply: connect_reply(settings.times),
             hub: Arc::new(Hub::new(settings, this.clone() as Weak<dyn Host>)),
             config,
             sessions: SessionTable::default(),

@@ -14,7 +14,7 @@ const SHORTEST_LIFE: Duration = Duration::from_millis(100);
 pub(super) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The times that hold for a session.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Times {
     /// How long a connect is held.
     pub(crate) timeout: Duration,

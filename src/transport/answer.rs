@@ -66,20 +66,33 @@ impl Answer {
             self.connect_replies.push(b',');
             self.connect_replies.extend_from_slice(&reply);
         }
-        self.info.held = self.info.held.max(taken.held);
-        self.info.messages += taken.lease.messages().len();
-        self.info.outcome = Outcome::Connected(taken.reason);
+        self.info.connected(&taken);
         self.leases.push(taken.lease);
     }
 
     pub(super) fn into_response(self, config: &Config, form: &Form) -> Response<AnswerBody> {
-        let json = outgoing::answer(&self.leases, [&self.replies, &self.connect_replies]);
-        match form {
-            Form::Json => response(StatusCode::OK, AnswerBody::new(json, self.leases), self.info, config),
-            Form::Script(callback) => {
-                let body = AnswerBody::new(callback.script(&json), self.leases);
-                as_script(response(StatusCode::OK, body, self.info, config))
-            }
+        let is_mixed = !self.replies.is_empty() && !self.connect_replies.is_empty();
+        let comma: &[u8] = if is_mixed { b"," } else { b"" };
+        let json = outgoing::answer(&self.leases, [&self.replies, comma, &self.connect_replies]);
+        in_form(form, json, self.leases, self.info, config)
+    }
+}
+
+/// The answer to a lone connect: what it delivers, and the pieces of its reply.
+pub(super) fn to_connect(taken: Taken, reply: [&[u8]; 3], config: &Config, form: &Form) -> Response<AnswerBody> {
+    let mut info = AnswerInfo::replied(form.transport());
+    info.connected(&taken);
+    let leases = vec![taken.lease];
+    let json = outgoing::answer(&leases, reply);
+    in_form(form, json, leases, info, config)
+}
+
+fn in_form(form: &Form, json: Bytes, leases: Vec<Lease>, info: AnswerInfo, config: &Config) -> Response<AnswerBody> {
+    match form {
+        Form::Json => response(StatusCode::OK, AnswerBody::new(json, leases), info, config),
+        Form::Script(callback) => {
+            let body = AnswerBody::new(callback.script(&json), leases);
+            as_script(response(StatusCode::OK, body, info, config))
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::{Reason, Transport};
+use crate::{Reason, Transport, session::Taken};
 
 /// What an answer was: put into the extensions of every response that the Bayeux layer makes itself, unless
 /// [`answer_info`](crate::BayeuxBuilder::answer_info) is off.
@@ -57,6 +57,13 @@ impl AnswerInfo {
             messages: 0,
             outcome: Outcome::Replied,
         }
+    }
+
+    /// Notes how a connect has ended, and what it brings.
+    pub(crate) fn connected(&mut self, taken: &Taken) {
+        self.held = self.held.max(taken.held);
+        self.messages += taken.lease.messages().len();
+        self.outcome = Outcome::Connected(taken.reason);
     }
 
     pub(crate) const fn refused(transport: Transport, status: StatusCode) -> Self {

@@ -19,7 +19,7 @@ use super::{
     polling::{self, Processed},
     request::{self, Reading, Refusal},
 };
-use crate::{dispatch::PendingConnect, server::State};
+use crate::{dispatch::PendingConnect, protocol::meta::CONNECT, server::State};
 
 pin_project! {
     /// One request, from its body to the answer or to where its connect is held. No `async` function: most requests are
@@ -81,8 +81,8 @@ fn process_now(state: &Arc<State>, request: &Arc<Parts>, body: Bytes) -> Process
 
 /// The connect, if the body holds nothing else. What can't be one is not read for it.
 fn lone_connect(state: &Arc<State>, request: &Arc<Parts>, body: &[u8]) -> Option<PendingConnect> {
-    static CONNECT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("/meta/connect"));
-    CONNECT.find(body)?;
+    static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(CONNECT));
+    FINDER.find(body)?;
     polling::lone_connect(state, request, &request::texts(body).ok()?)
 }
 

@@ -41,27 +41,23 @@ pub(super) fn array<'a>(parts: impl Iterator<Item = &'a [u8]> + Clone) -> Bytes 
     json.into()
 }
 
-/// `[event,…,reply,…]`: what all of these leases deliver, and then replies, each none, one or several with commas between
-/// them.
-pub(super) fn answer(leases: &[Lease], replies: [&[u8]; 2]) -> Bytes {
+/// `[event,…,reply,…]`: what all of these leases deliver, and then replies with commas between them, in pieces.
+pub(super) fn answer(leases: &[Lease], replies: [&[u8]; 3]) -> Bytes {
     let queues = leases.iter().map(Lease::messages);
+    // Each event has a comma, and in the place of the last one comes the bracket, if there is no reply.
     let size_of_events: usize = queues.map(|queue| queue.bytes() + queue.len()).sum();
-    let size_of_replies: usize = replies
-        .iter()
-        .map(|replies| replies.len() + usize::from(!replies.is_empty()))
-        .sum();
-    // One byte for the first bracket; the last comma makes room for the other one, if there is a comma.
-    let mut json = Vec::with_capacity((size_of_events + size_of_replies).max(1) + 1);
+    let size_of_replies: usize = replies.iter().map(|piece| piece.len()).sum();
+    let has_last_comma = size_of_events > 0 && size_of_replies == 0;
+    let mut json = Vec::with_capacity(size_of_events + size_of_replies + 2 - usize::from(has_last_comma));
     json.push(b'[');
     for event in leases.iter().flat_map(|lease| lease.messages().iter()) {
         json.extend_from_slice(event);
         json.push(b',');
     }
-    for replies in replies.into_iter().filter(|replies| !replies.is_empty()) {
-        json.extend_from_slice(replies);
-        json.push(b',');
+    for piece in replies {
+        json.extend_from_slice(piece);
     }
-    if json.len() > 1 {
+    if has_last_comma {
         json.pop();
     }
     json.push(b']');
@@ -74,9 +70,9 @@ mod tests {
 
     #[test]
     fn replies_stand_in_one_array() {
-        assert_eq!(answer(&[], [b"", b""]), "[]");
-        assert_eq!(answer(&[], [b"1,2", b""]), "[1,2]");
-        assert_eq!(answer(&[], [b"1", b"2"]), "[1,2]");
+        assert_eq!(answer(&[], [b"", b"", b""]), "[]");
+        assert_eq!(answer(&[], [b"1,2", b"", b""]), "[1,2]");
+        assert_eq!(answer(&[], [b"1", b",", b"2"]), "[1,2]");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 
 use super::{
     AnswerBody,
-    answer::{Answer, Form, refuse},
+    answer::{Answer, Form, refuse, to_connect},
     cookie, outgoing,
     request::{Refusal, Request},
 };
@@ -108,10 +108,15 @@ pub(super) fn hold(state: &Arc<State>, connect: PendingConnect, form: Form) -> P
 
 /// Makes the answer to a lone connect.
 fn answer_connect(state: &State, reply: &ConnectReply, mut taken: Taken, form: &Form) -> Response<AnswerBody> {
-    let mut answer = Answer::new(Vec::new(), 1, form.transport());
-    let reply = outgoing::connect_reply(state, reply, &mut taken);
-    answer.connect(taken, reply);
-    answer.into_response(&state.config, form)
+    let written;
+    let reply = match reply.prepared(state, &taken) {
+        Some(pieces) => pieces,
+        None => {
+            written = outgoing::connect_reply(state, reply, &mut taken);
+            [&*written, b"", b""]
+        }
+    };
+    to_connect(taken, reply, &state.config, form)
 }
 
 /// Answers now: a connect that shares its request is never held, or the others would wait for it.
