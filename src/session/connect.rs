@@ -87,7 +87,8 @@ pub(crate) struct Terms {
 /// The answer to a connect: what to deliver and why now.
 #[derive(Debug)]
 pub(crate) struct Taken {
-    pub(crate) lease: Lease,
+    /// In a box, as it goes through many hands on its way to the response body.
+    pub(crate) lease: Box<Lease>,
     /// Why the connect ended.
     pub(crate) reason: Reason,
     /// How long it was held.
@@ -274,7 +275,7 @@ impl Progress {
         let held = self.end_hold(session, now);
         let times = session.times_in(state);
         let lease = if reason == Reason::Superseded {
-            Lease::empty(Arc::clone(session))
+            Box::new(Lease::empty(Arc::clone(session)))
         } else {
             state.connected = true;
             self.arm_expiry(session, now, state, &times);
@@ -282,7 +283,7 @@ impl Progress {
                 state.has_answered(now, state.queue.len(), session.hub.gather);
             }
             let most = if self.is_heartbeat { 0 } else { usize::MAX };
-            session.lease_oldest(state, most)
+            Box::new(session.lease_oldest(state, most))
         };
         session.hub.counters.connects_ended.add(reason, 1);
         Taken {

@@ -79,13 +79,17 @@ impl Lease {
     }
 
     /// The answer is on its way: nothing can be taken back any more.
-    pub(crate) fn commit(self) {
+    pub(crate) fn commit(&mut self) {
         self.session.hub.counters.answers.fetch_add(1, Relaxed);
-        self.commit_pushed();
+        self.send();
     }
 
     /// As [`commit`](Self::commit), for messages that go out on their own, with no reply to a connect.
     pub(crate) fn commit_pushed(mut self) {
+        self.send();
+    }
+
+    fn send(&mut self) {
         let counters = &self.session.hub.counters;
         let sent = self.messages.take();
         if let Some(originals) = self.originals.take() {

@@ -15,6 +15,7 @@ use std::{
 
 use bytes::Bytes;
 use loom::{future::block_on, thread};
+use tokio::time::Instant;
 
 use super::{
     AdmissionLimits, Asked, Batch, Connect, Delivery, Held, Host, Hub, MessageRate, OverflowPolicy, QueueLimits, Role,
@@ -104,7 +105,7 @@ fn offer(session: &Arc<Session>, message: &'static str) {
 }
 
 /// What an answer brings, once it is sent.
-fn sent(taken: Taken) -> Vec<Bytes> {
+fn sent(mut taken: Taken) -> Vec<Bytes> {
     let messages = taken.lease.messages().iter().cloned().collect();
     taken.lease.commit();
     messages

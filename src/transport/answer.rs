@@ -8,11 +8,11 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
 };
 
-use super::{AnswerBody, AnswerInfo, Outcome, callback_polling::Callback, outgoing, request::Refusal};
+use super::{AnswerBody, AnswerInfo, Outcome, body::Leases, callback_polling::Callback, outgoing, request::Refusal};
 use crate::{
     Reason, Transport,
     server::{Config, State},
-    session::{Lease, Taken},
+    session::Taken,
 };
 
 /// How an answer is put on the wire.
@@ -38,7 +38,7 @@ pub(super) struct Answer {
     /// Replies to all but connects, with commas between them.
     replies: Vec<u8>,
     connect_replies: Vec<u8>,
-    leases: Vec<Lease>,
+    leases: Leases,
     info: AnswerInfo,
 }
 
@@ -48,7 +48,7 @@ impl Answer {
         Self {
             replies,
             connect_replies: Vec::new(),
-            leases: Vec::with_capacity(connects),
+            leases: Leases::with_capacity(connects),
             info: AnswerInfo::replied(transport),
         }
     }
@@ -82,12 +82,12 @@ impl Answer {
 pub(super) fn to_connect(taken: Taken, reply: [&[u8]; 3], config: &Config, form: &Form) -> Response<AnswerBody> {
     let mut info = AnswerInfo::replied(form.transport());
     info.connected(&taken);
-    let leases = vec![taken.lease];
+    let leases = Leases::from([taken.lease]);
     let json = outgoing::answer(&leases, reply);
     in_form(form, json, leases, info, config)
 }
 
-fn in_form(form: &Form, json: Bytes, leases: Vec<Lease>, info: AnswerInfo, config: &Config) -> Response<AnswerBody> {
+fn in_form(form: &Form, json: Bytes, leases: Leases, info: AnswerInfo, config: &Config) -> Response<AnswerBody> {
     match form {
         Form::Json => response(StatusCode::OK, AnswerBody::new(json, leases), info, config),
         Form::Script(callback) => {
@@ -114,7 +114,7 @@ pub(super) fn refuse(refusal: Refusal, transport: Transport, state: &State) -> R
         state.hub.counters.limited(limit);
     }
     crate::trace::debug!(status = %refusal.status(), body = refusal.json(), "request refused");
-    let body = AnswerBody::new(Bytes::from_static(refusal.json().as_bytes()), Vec::new());
+    let body = AnswerBody::new(Bytes::from_static(refusal.json().as_bytes()), Leases::new());
     response(
         refusal.status(),
         body,

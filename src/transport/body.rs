@@ -8,6 +8,7 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+use smallvec::SmallVec;
 
 use super::event_source::Stream;
 use crate::session::Lease;
@@ -29,22 +30,25 @@ pin_project! {
     }
 }
 
+/// What an answer delivers: the messages of one connect, nearly always.
+pub(crate) type Leases = SmallVec<[Box<Lease>; 1]>;
+
 /// An answer: in one piece, or a stream of events. Until its bytes are asked for, the messages in it are on loan: dropped
 /// before, they go back to their queues.
 #[derive(Debug)]
 pub(crate) enum AnswerBody {
-    Whole { bytes: Bytes, leases: Vec<Lease> },
+    Whole { bytes: Bytes, leases: Leases },
     Stream(Box<Stream>),
 }
 
 impl Default for AnswerBody {
     fn default() -> Self {
-        Self::new(Bytes::new(), Vec::new())
+        Self::new(Bytes::new(), Leases::new())
     }
 }
 
 impl AnswerBody {
-    pub(crate) const fn new(bytes: Bytes, leases: Vec<Lease>) -> Self {
+    pub(crate) const fn new(bytes: Bytes, leases: Leases) -> Self {
         Self::Whole { bytes, leases }
     }
 
@@ -68,7 +72,7 @@ impl AnswerBody {
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         match self {
             Self::Whole { bytes, leases } => {
-                for lease in leases.drain(..) {
+                for mut lease in leases.drain(..) {
                     lease.commit();
                 }
                 Poll::Ready((!bytes.is_empty()).then(|| std::mem::take(bytes)))

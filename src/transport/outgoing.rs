@@ -42,8 +42,8 @@ pub(super) fn array<'a>(parts: impl Iterator<Item = &'a [u8]> + Clone) -> Bytes 
 }
 
 /// `[event,…,reply,…]`: what all of these leases deliver, and then replies with commas between them, in pieces.
-pub(super) fn answer(leases: &[Lease], replies: [&[u8]; 3]) -> Bytes {
-    let queues = leases.iter().map(Lease::messages);
+pub(super) fn answer(leases: &[Box<Lease>], replies: [&[u8]; 3]) -> Bytes {
+    let queues = leases.iter().map(|lease| lease.messages());
     // Each event has a comma, and in the place of the last one comes the bracket, if there is no reply.
     let size_of_events: usize = queues.map(|queue| queue.bytes() + queue.len()).sum();
     let size_of_replies: usize = replies.iter().map(|piece| piece.len()).sum();

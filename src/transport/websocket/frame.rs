@@ -20,14 +20,14 @@ pub(super) struct Frame {
 /// Messages that are on their way.
 pub(super) enum Messages {
     Pushed(Lease),
-    Answer(Lease),
+    Answer(Box<Lease>),
 }
 
 impl Messages {
     pub(super) fn commit(self) {
         match self {
             Self::Pushed(lease) => lease.commit_pushed(),
-            Self::Answer(lease) => lease.commit(),
+            Self::Answer(mut lease) => lease.commit(),
         }
     }
 }
