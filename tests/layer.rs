@@ -6,6 +6,7 @@ use std::{
     convert::Infallible,
     fmt::{self, Debug},
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll},
 };
 
@@ -335,6 +336,20 @@ fn a_default_body_is_empty_whatever_the_inner_body() {
     let body = ResponseBody::<OddBody>::default();
     assert!(body.is_end_stream());
     assert_eq!(body.size_hint().exact(), Some(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_body_may_belong_to_one_thread() {
+    let here = Rc::new(());
+    let request = post(HANDSHAKE).map(|body| {
+        body.map_frame(move |frame| {
+            let _here = &here;
+            frame
+        })
+    });
+    let service = BayeuxService::new(common::BASE, BayeuxServer::new());
+    let answer = common::read(service.oneshot(request).await.unwrap()).await;
+    assert_eq!(answer.only()["successful"], true);
 }
 
 #[tokio::test(start_paused = true)]

@@ -142,9 +142,10 @@ impl Connect {
     /// Answers if there is reason to. If not, says when to look again, though nothing has woken it by then.
     fn take_or_wait(&mut self, cx: &Context<'_>) -> Result<Taken, Option<Instant>> {
         let Self { session, progress } = self;
-        // A waker's own clone and drop may run anything, so never under the lock. Where it has been left before, what is
-        // woken most likely finds a reason to answer, and needs none.
-        let mut waker = (!progress.is_held).then(|| cx.waker().clone());
+        // A waker's own clone and drop may run anything, so never under the lock. One that was left here and has been woken
+        // most likely finds a reason to answer, and needs no other; unless it was woken for what pushes.
+        let stays = !progress.is_held || progress.is_heartbeat;
+        let mut waker = stays.then(|| cx.waker().clone());
         loop {
             let mut state = session.state();
             if !progress.is_heartbeat {
