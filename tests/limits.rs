@@ -2,10 +2,15 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{Client, advice};
 use http::StatusCode;
 use serde_json::{Value, json};
-use tower_bayeux::{BayeuxBuilder, BayeuxServer, DeliverError, Event, EventStream, Outcome, OverflowPolicy, Reason};
+use tower_bayeux::{
+    BayeuxBuilder, BayeuxServer, DeliverError, Event, EventStream, Outcome, OverflowPolicy, PolicyRequest, Reason,
+    SecurityPolicy, Verdict,
+};
 
 fn builder(policy: OverflowPolicy) -> BayeuxBuilder {
     BayeuxServer::builder().overflow(policy)
@@ -261,10 +266,29 @@ async fn there_are_no_more_sessions_than_configured() {
     assert_eq!(server.session_count(), 2);
 }
 
+#[tokio::test(start_paused = true)]
+async fn those_whose_policies_answer_at_the_same_time_get_no_more_sessions_either() {
+    struct Slow;
+    impl SecurityPolicy for Slow {
+        async fn can_handshake(&self, _: PolicyRequest<'_>) -> Verdict {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Verdict::grant()
+        }
+    }
+    let server = BayeuxServer::builder().max_sessions(2).security_policy(Slow).build();
+    let handshake = || common::send_json(&server, json!([{ "channel": "/meta/handshake", "id": "1" }]));
+    let answers = tokio::join!(handshake(), handshake(), handshake(), handshake());
+    let answers = [answers.0, answers.1, answers.2, answers.3];
+    let successful = answers.iter().filter(|answer| answer.only()["successful"] == true);
+    assert_eq!(successful.count(), 2);
+    assert_eq!(server.session_count(), 2);
+    assert_eq!(server.stats().limited.count(Reason::SessionsFull), 2);
+}
+
 /// One that could not outlive its own handshake would send its client round and round.
 #[tokio::test(start_paused = true)]
 async fn a_session_lives_long_enough_to_connect_whatever_is_configured() {
-    let server = BayeuxServer::builder().max_interval(std::time::Duration::ZERO).build();
+    let server = BayeuxServer::builder().max_interval(Duration::ZERO).build();
     let client = Client::handshake(&server).await;
     assert_eq!(client.connect().await.only()["successful"], true);
 }

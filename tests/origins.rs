@@ -108,6 +108,16 @@ async fn a_function_may_say_yes_to_others() {
     assert_eq!(of("https://a.evil.example").await, StatusCode::FORBIDDEN);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_function_that_panics_says_no() {
+    let server = server(Origins::own().and_if(|_, _| panic!("in a check of origins")));
+    for _ in 0..2 {
+        let stranger = [(header::ORIGIN, "https://a.friend.example")];
+        assert_eq!(status(&server, &stranger).await, StatusCode::FORBIDDEN);
+        assert_eq!(status(&server, &[]).await, StatusCode::OK);
+    }
+}
+
 /// Browsers send no `Origin` with a script, and CORS does not apply to it.
 #[tokio::test(start_paused = true)]
 async fn a_script_of_another_site_is_told_by_what_browsers_say_of_it() {

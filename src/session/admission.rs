@@ -256,6 +256,21 @@ mod tests {
     }
 
     #[test]
+    fn where_all_have_sessions_not_every_newcomer_looks_for_some_to_forget() {
+        let admission = admission();
+        let mut looks = 0;
+        for number in 0..200_000_u32 {
+            let address = IpAddr::from(number.to_be_bytes());
+            let look_at = || lock(admission.shard(address)).look_at;
+            let before = look_at();
+            admission.enter_address(address, 0).unwrap();
+            looks += usize::from(look_at() != before);
+        }
+        // About 3,125 in each shard; from 1,024 on, one look for 512 newcomers.
+        assert!((SHARDS..SHARDS * 6).contains(&looks), "{looks}");
+    }
+
+    #[test]
     fn an_ipv6_client_counts_by_its_network() {
         let of = |text: &str| network(text.parse().unwrap());
         assert_eq!(of("2001:db8:1:2:3:4:5:6"), of("2001:db8:1:2::"));
