@@ -28,7 +28,8 @@ pub(crate) struct QueueLimits {
     pub(crate) overflow: OverflowPolicy,
 }
 
-/// Messages in order of arrival, serialised. Owns memory only while there are two or more: most answers carry one.
+/// Messages in order of arrival, serialised. Owns no memory until there are two: most answers carry one. From then on it
+/// keeps room for a few.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Queue {
     /// The oldest. Without it there are no others either.
@@ -47,6 +48,10 @@ pub(crate) enum Pushed {
     /// The queue is full and the policy is to end the session.
     Overflow,
 }
+
+/// The most room that a queue keeps when its messages are taken. Who publishes is on another thread than who takes, and
+/// memory that one of them allocates and the other frees costs both.
+const KEPT: usize = 8;
 
 impl Queue {
     /// Queues a message, within the limits. `kept` is what the session keeps besides, and counts towards them.
@@ -119,13 +124,25 @@ impl Queue {
     /// Takes the oldest messages, `most` of them.
     pub(crate) fn take_oldest(&mut self, most: usize) -> Self {
         if self.len() <= most {
-            return self.take();
+            return self.take_and_keep_room();
         }
         let mut taken = Self::default();
         for _ in 0..most {
             self.pop().into_iter().for_each(|message| taken.push_unbounded(message));
         }
         taken
+    }
+
+    /// As [`take`](Self::take), but the next messages need not allocate again where these were few.
+    fn take_and_keep_room(&mut self) -> Self {
+        if self.others.is_empty() || self.others.capacity() > KEPT {
+            return self.take();
+        }
+        Self {
+            first: self.first.take(),
+            others: self.others.drain(..).collect(),
+            bytes: mem::take(&mut self.bytes),
+        }
     }
 
     /// Puts others behind its own.
@@ -265,6 +282,21 @@ mod tests {
         assert!(queue.take_oldest(0).is_empty());
         assert_eq!(texts(&queue.take_oldest(2)), ["c"]);
         assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn an_emptied_queue_keeps_room_for_a_few_and_no_more() {
+        let mut queue = queue(&["a"]);
+        queue.take_oldest(usize::MAX);
+        assert_eq!(queue.others.capacity(), 0);
+        for (messages, keeps) in [(KEPT, true), (KEPT * 3, false), (KEPT / 2, true)] {
+            (0..messages).for_each(|_| queue.push_unbounded("a".into()));
+            let taken = queue.take_oldest(usize::MAX);
+            assert_eq!((taken.len(), taken.bytes()), (messages, messages));
+            assert_eq!((queue.len(), queue.bytes()), (0, 0));
+            let room = queue.others.capacity();
+            assert!(room <= KEPT && (room > 0) == keeps, "{room} after {messages}");
+        }
     }
 
     #[test]
