@@ -8,7 +8,10 @@ mod handle;
 mod limits;
 mod operation;
 mod origins;
+mod publishing;
+mod sessions;
 mod state;
+mod subscriptions;
 mod websocket;
 
 pub use address::ClientAddress;
@@ -19,4 +22,5 @@ pub use handle::{BayeuxServer, SubscribeError};
 pub use origins::Origins;
 pub use websocket::WebSocketConfig;
 
-pub(crate) use state::{NotSubscribed, State};
+pub(crate) use state::State;
+pub(crate) use subscriptions::NotSubscribed;
