@@ -97,8 +97,18 @@ export class CometdClient {
     return new Promise((resolve) => this.#cometd.remoteCall(target, data, timeoutMs, resolve));
   }
 
+  /**
+   * Says goodbye. A connect that the disconnect overtakes on its way, on another connection, finds no session any more;
+   * hearing that, the library gives up waiting for the reply to its disconnect.
+   */
   disconnect() {
-    return new Promise((resolve, reject) => this.#cometd.disconnect((reply) => settle(reply, resolve, reject)));
+    let isOvertaken = false;
+    const listener = this.#cometd.addListener("/meta/connect", ({ error }) => (isOvertaken ||= error?.startsWith("402:")));
+    return new Promise((resolve, reject) =>
+      this.#cometd.disconnect((reply) => {
+        this.#cometd.removeListener(listener);
+        settle(isOvertaken ? { successful: true } : reply, resolve, reject);
+      }));
   }
 
   /** For clean-up: stops it whatever its state. */
