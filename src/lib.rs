@@ -138,6 +138,7 @@ mod registry;
 mod server;
 mod service;
 mod session;
+mod striped;
 mod sync;
 mod trace;
 mod transport;

@@ -152,8 +152,9 @@ impl Exchange<'_> {
     /// Whether there are as many held connects as there may be.
     pub(super) fn holds_enough(&self) -> bool {
         let most = self.state.config.max_held_connects;
-        let held = self.state.hub.counters.held_connects.load(Relaxed);
-        most < usize::MAX && usize::try_from(held).is_ok_and(|held| held >= most)
+        // Not counted together where nobody has to know.
+        let held = || self.state.hub.counters.held_connects();
+        most < usize::MAX && usize::try_from(held()).is_ok_and(|held| held >= most)
     }
 }
 

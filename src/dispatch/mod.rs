@@ -150,7 +150,7 @@ impl Dispatched {
     fn note_unknown_session(&mut self, exchange: &Exchange<'_>) {
         self.unknown_session = true;
         let counters = &exchange.state.hub.counters;
-        counters.connects_ended.add(Reason::UnknownSession, 1);
+        counters.busy().connects_ended.add(Reason::UnknownSession, 1);
     }
 
     fn push(&mut self, reply: &Reply<'_>) {

@@ -286,7 +286,7 @@ impl Progress {
             let most = if self.is_heartbeat { 0 } else { usize::MAX };
             Box::new(session.lease_oldest(state, most))
         };
-        session.hub.counters.connects_ended.add(reason, 1);
+        session.hub.counters.busy().connects_ended.add(reason, 1);
         Taken {
             lease,
             reason,
@@ -305,7 +305,7 @@ impl Progress {
     fn start_hold(&mut self, session: &Session) {
         if !self.is_held {
             self.is_held = true;
-            session.hub.counters.held_connects.fetch_add(1, Relaxed);
+            session.hub.counters.busy().held_connects.fetch_add(1, Relaxed);
         }
     }
 
@@ -314,7 +314,7 @@ impl Progress {
         if !mem::take(&mut self.is_held) {
             return Duration::ZERO;
         }
-        session.hub.counters.held_connects.fetch_sub(1, Relaxed);
+        session.hub.counters.busy().held_connects.fetch_sub(1, Relaxed);
         now.saturating_duration_since(self.since)
     }
 }
@@ -328,7 +328,7 @@ impl Drop for Connect {
         let now = Instant::now();
         let held = progress.end_hold(session, now);
         let hub = &session.hub;
-        hub.counters.connects_ended.add(Reason::ClientGone, 1);
+        hub.counters.busy().connects_ended.add(Reason::ClientGone, 1);
         let mut state = session.state();
         if progress.is_newest(&state) {
             progress.arm_expiry(session, now, &state, &session.times_in(&state));

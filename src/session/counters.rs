@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
 };
 
-use crate::{Reason, trouble::TroubleCounts};
+use crate::{Reason, striped::Striped, trouble::TroubleCounts};
 
 const REASONS: usize = Reason::ALL.len();
 
@@ -91,23 +91,29 @@ impl fmt::Debug for ReasonCounts {
 /// The live counters. A gauge may be read in the middle of a change, so it is signed inside and never negative outside.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
+    busy: Striped<BusyCounters>,
     pub(crate) sessions: AtomicI64,
-    pub(crate) held_connects: AtomicI64,
     pub(crate) open_sockets: AtomicI64,
     pub(crate) open_streams: AtomicI64,
-    pub(crate) queued_messages: AtomicI64,
-    pub(crate) queued_bytes: AtomicI64,
     pub(crate) sessions_added: AtomicU64,
-    pub(crate) published: AtomicU64,
     pub(crate) rate_limited: AtomicU64,
-    pub(crate) delivered: AtomicU64,
-    pub(crate) answers: AtomicU64,
     pub(crate) given_back: AtomicU64,
     pub(crate) lost: AtomicU64,
     pub(crate) dropped: PerReason,
     pub(crate) removed: PerReason,
-    pub(crate) connects_ended: PerReason,
     pub(crate) limited: PerReason,
+}
+
+/// Those that each message and each answer changes.
+#[derive(Debug, Default)]
+pub(crate) struct BusyCounters {
+    pub(crate) held_connects: AtomicI64,
+    queued_messages: AtomicI64,
+    queued_bytes: AtomicI64,
+    pub(crate) published: AtomicU64,
+    pub(crate) delivered: AtomicU64,
+    pub(crate) answers: AtomicU64,
+    pub(crate) connects_ended: PerReason,
 }
 
 #[derive(Debug)]
@@ -127,15 +133,49 @@ impl PerReason {
     }
 
     fn snapshot(&self) -> ReasonCounts {
-        ReasonCounts(self.0.each_ref().map(|counter| counter.load(Relaxed)))
+        let mut counts = ReasonCounts::default();
+        self.add_to(&mut counts);
+        counts
+    }
+
+    fn add_to(&self, counts: &mut ReasonCounts) {
+        for (count, counter) in counts.0.iter_mut().zip(&self.0) {
+            *count += counter.load(Relaxed);
+        }
     }
 }
 
 impl Counters {
+    /// Where this thread counts what happens all the time.
+    pub(crate) fn busy(&self) -> &BusyCounters {
+        self.busy.mine()
+    }
+
+    /// How many connects are held.
+    pub(crate) fn held_connects(&self) -> u64 {
+        self.gauge(|busy| &busy.held_connects)
+    }
+
+    fn gauge(&self, counter: impl Fn(&BusyCounters) -> &AtomicI64) -> u64 {
+        let sum: i64 = self.busy.iter().map(|busy| counter(busy).load(Relaxed)).sum();
+        sum.max(0).unsigned_abs()
+    }
+
+    fn sum(&self, counter: impl Fn(&BusyCounters) -> &AtomicU64) -> u64 {
+        self.busy.iter().map(|busy| counter(busy).load(Relaxed)).sum()
+    }
+
+    fn connects_ended(&self) -> ReasonCounts {
+        let mut ended = ReasonCounts::default();
+        self.busy.iter().for_each(|busy| busy.connects_ended.add_to(&mut ended));
+        ended
+    }
+
     /// Books messages into (positive) or out of (negative) the queues.
     pub(crate) fn queued(&self, messages: i64, bytes: i64) {
-        self.queued_messages.fetch_add(messages, Relaxed);
-        self.queued_bytes.fetch_add(bytes, Relaxed);
+        let busy = self.busy();
+        busy.queued_messages.fetch_add(messages, Relaxed);
+        busy.queued_bytes.fetch_add(bytes, Relaxed);
     }
 
     /// Counts what has met a limit.
@@ -148,21 +188,21 @@ impl Counters {
         let gauge = |counter: &AtomicI64| counter.load(Relaxed).max(0).unsigned_abs();
         Stats {
             sessions: gauge(&self.sessions),
-            held_connects: gauge(&self.held_connects),
+            held_connects: self.held_connects(),
             open_sockets: gauge(&self.open_sockets),
             open_streams: gauge(&self.open_streams),
-            queued_messages: gauge(&self.queued_messages),
-            queued_bytes: gauge(&self.queued_bytes),
+            queued_messages: self.gauge(|busy| &busy.queued_messages),
+            queued_bytes: self.gauge(|busy| &busy.queued_bytes),
             sessions_added: self.sessions_added.load(Relaxed),
-            published_messages: self.published.load(Relaxed),
+            published_messages: self.sum(|busy| &busy.published),
             rate_limited_messages: self.rate_limited.load(Relaxed),
-            delivered_messages: self.delivered.load(Relaxed),
-            delivered_answers: self.answers.load(Relaxed),
+            delivered_messages: self.sum(|busy| &busy.delivered),
+            delivered_answers: self.sum(|busy| &busy.answers),
             given_back_messages: self.given_back.load(Relaxed),
             lost_messages: self.lost.load(Relaxed),
             dropped_messages: self.dropped.snapshot(),
             sessions_removed: self.removed.snapshot(),
-            connects_ended: self.connects_ended.snapshot(),
+            connects_ended: self.connects_ended(),
             limited: self.limited.snapshot(),
             troubles,
         }

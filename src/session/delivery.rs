@@ -105,6 +105,6 @@ impl<'a> Delivery<'a> {
 
     /// Counts the message itself.
     pub(crate) fn count_published(&self) {
-        self.hub.counters.published.fetch_add(1, Relaxed);
+        self.hub.counters.busy().published.fetch_add(1, Relaxed);
     }
 }

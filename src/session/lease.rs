@@ -80,7 +80,7 @@ impl Lease {
 
     /// The answer is on its way: nothing can be taken back any more.
     pub(crate) fn commit(&mut self) {
-        self.session.hub.counters.answers.fetch_add(1, Relaxed);
+        self.session.hub.counters.busy().answers.fetch_add(1, Relaxed);
         self.send();
     }
 
@@ -95,7 +95,7 @@ impl Lease {
         if let Some(originals) = self.originals.take() {
             counters.dropped.add(Reason::Deleted, originals.len() - sent.len());
         }
-        counters.delivered.fetch_add(sent.len() as u64, Relaxed);
+        counters.busy().delivered.fetch_add(sent.len() as u64, Relaxed);
         if self.is_farewell {
             self.session.hub.bury(&self.session.id);
         }
