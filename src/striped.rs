@@ -15,13 +15,19 @@ thread_local! {
 }
 
 /// A copy for each thread, to be read as the sum of all.
-#[derive(Debug, Default)]
-pub(crate) struct Striped<T>([Stripe<T>; STRIPES]);
+#[derive(Debug)]
+pub(crate) struct Striped<T>(Box<[Stripe<T>]>);
 
 /// Processors fetch two lines of 64 bytes at a time.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Stripe<T>(T);
+
+impl<T: Default> Default for Striped<T> {
+    fn default() -> Self {
+        Self((0..STRIPES).map(|_| Stripe::default()).collect())
+    }
+}
 
 impl<T> Striped<T> {
     /// That of this thread.
