@@ -260,11 +260,7 @@ impl Session {
         match state.queue.push(message.clone(), limits, kept) {
             Pushed::Queued { evicted, evicted_bytes } => {
                 if evicted > 0 {
-                    self.hub.counters.dropped.add(Reason::OldestDropped, evicted);
-                    self.hub.note(Trouble::SlowConsumers);
-                    if let Some(acks) = &mut state.acks {
-                        acks.evicted(evicted);
-                    }
+                    self.evicted(evicted, &mut state);
                 }
                 delivery.queued(1 - signed(evicted), size - signed(evicted_bytes));
                 state.gather_within(limits);
@@ -278,17 +274,31 @@ impl Session {
                 Ok(())
             }
             Pushed::Dropped => {
-                self.hub.counters.dropped.add(Reason::NewestDropped, 1);
-                self.hub.note(Trouble::SlowConsumers);
+                self.count_overflow(Reason::NewestDropped, 1);
                 Err(Refused::Full(Reason::NewestDropped))
             }
             Pushed::Overflow => {
-                self.hub.counters.dropped.add(Reason::QueueOverflow, 1);
-                self.hub.note(Trouble::SlowConsumers);
+                self.count_overflow(Reason::QueueOverflow, 1);
                 delivery.overflowed(Arc::clone(self));
                 Err(Refused::Full(Reason::QueueOverflow))
             }
         }
+    }
+
+    /// Messages have made room for a newer one.
+    #[cold]
+    fn evicted(&self, count: usize, state: &mut State) {
+        self.count_overflow(Reason::OldestDropped, count);
+        if let Some(acks) = &mut state.acks {
+            acks.evicted(count);
+        }
+    }
+
+    /// Rare, and kept out of the way of each message that is queued.
+    #[cold]
+    fn count_overflow(&self, reason: Reason, count: usize) {
+        self.hub.counters.dropped.add(reason, count);
+        self.hub.note(Trouble::SlowConsumers);
     }
 
     /// Whether another consumer than connects gets the messages.

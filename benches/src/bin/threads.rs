@@ -70,7 +70,12 @@ fn main() {
     println!("  {:<32} {:>8.2}", "times as fast with two threads", one.0 / two.0);
     println!("  {:<32} {:>8.2}", "times the CPU time", two.1 / one.1);
     let each = |time: f64| time / (4 * MESSAGES * 1_000) as f64;
-    println!("  {:<32} {:>8.0} {:>8.0}", "ns a delivery, one and two", each(one.0), each(two.0));
+    println!(
+        "  {:<32} {:>8.0} {:>8.0}",
+        "ns a delivery, one and two",
+        each(one.0),
+        each(two.0)
+    );
     println!(
         "  {:<32} {:>8.2}",
         "times as fast, two servers apart",
