@@ -1,8 +1,10 @@
 //! The tower layer.
 
+use std::sync::Arc;
+
 use tower_layer::Layer;
 
-use crate::{BayeuxServer, BayeuxService, Paths};
+use crate::{BayeuxServer, BayeuxService, Paths, service::Mount};
 
 /// Puts a [`BayeuxService`] around a service: requests on the Bayeux paths are handled by the server, all others go to
 /// the inner service untouched.
@@ -21,16 +23,14 @@ use crate::{BayeuxServer, BayeuxService, Paths};
 /// ```
 #[derive(Clone, Debug)]
 pub struct BayeuxLayer {
-    paths: Paths,
-    server: BayeuxServer,
+    mount: Arc<Mount>,
 }
 
 impl BayeuxLayer {
     /// Serves Bayeux on `paths`: a base path such as `"/cometd"`, or [`Paths`].
     pub fn new(paths: impl Into<Paths>, server: BayeuxServer) -> Self {
         Self {
-            paths: paths.into(),
-            server,
+            mount: Mount::new(paths.into(), server),
         }
     }
 }
@@ -39,6 +39,6 @@ impl<S> Layer<S> for BayeuxLayer {
     type Service = BayeuxService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        BayeuxService::wrap(self.paths.clone(), self.server.clone(), inner)
+        BayeuxService::mounted(Arc::clone(&self.mount), inner)
     }
 }

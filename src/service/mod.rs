@@ -1,10 +1,12 @@
 //! The tower service: which requests are ours, and how the others reach the inner service.
 
 mod future;
+mod mount;
 mod not_found;
 mod path;
 
 pub use future::ResponseFuture;
+pub(crate) use mount::Mount;
 pub use not_found::{EmptyBody, NotFound};
 pub use path::{EndpointPaths, Paths};
 
@@ -15,14 +17,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use crate::{
-    BayeuxServer, ResponseBody, Transport,
-    transport::{choose, serve},
-};
+use crate::{BayeuxServer, ResponseBody, transport::serve};
 
 /// Serves Bayeux on its paths and hands everything else to the inner service.
 ///
@@ -39,8 +38,7 @@ use crate::{
 pub struct BayeuxService<S = NotFound> {
     inner: S,
     asked: Asked,
-    paths: Paths,
-    server: BayeuxServer,
+    mount: Arc<Mount>,
 }
 
 /// What the inner service said when it was asked whether it is ready.
@@ -70,11 +68,14 @@ impl BayeuxService {
 impl<S> BayeuxService<S> {
     /// Serves Bayeux on `paths` and hands everything else to `inner`.
     pub fn wrap(paths: impl Into<Paths>, server: BayeuxServer, inner: S) -> Self {
+        Self::mounted(Mount::new(paths.into(), server), inner)
+    }
+
+    pub(crate) const fn mounted(mount: Arc<Mount>, inner: S) -> Self {
         Self {
             inner,
             asked: Asked::No,
-            paths: paths.into(),
-            server,
+            mount,
         }
     }
 
@@ -92,22 +93,12 @@ impl<S> BayeuxService<S> {
     pub fn into_inner(self) -> S {
         self.inner
     }
-
-    /// Only what a transport of ours takes: everything else on our paths, `OPTIONS` among it, is the application's.
-    fn is_ours<B>(&self, request: &Request<B>) -> Option<Transport> {
-        let may_be_ours = matches!(*request.method(), Method::POST | Method::GET);
-        if may_be_ours && self.paths.matches(request.uri().path()) {
-            choose(request, self.server.config().transports)
-        } else {
-            None
-        }
-    }
 }
 
 /// Readiness belongs to one service, not to its clones.
 impl<S: Clone> Clone for BayeuxService<S> {
     fn clone(&self) -> Self {
-        Self::wrap(self.paths.clone(), self.server.clone(), self.inner.clone())
+        Self::mounted(Arc::clone(&self.mount), self.inner.clone())
     }
 }
 
@@ -134,13 +125,12 @@ where
     #[inline]
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let asked = mem::take(&mut self.asked);
-        if let Some(transport) = self.is_ours(&request) {
+        if let Some(transport) = self.mount.takes(&request) {
             if asked != Asked::No {
                 // What `inner` has reserved, or queues for, goes with it.
                 self.inner = self.inner.clone();
             }
-            let state = Arc::clone(self.server.state());
-            return ResponseFuture::bayeux(serve(state, transport, request));
+            return ResponseFuture::bayeux(serve(self.mount.share(), transport, request));
         }
         if asked == Asked::Ready {
             return ResponseFuture::inner(self.inner.call(request));

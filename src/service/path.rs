@@ -1,7 +1,5 @@
 //! Which paths are ours.
 
-use std::sync::Arc;
-
 /// The paths that Bayeux is served on. Messages are routed by what they are, never by the path they came on.
 ///
 /// ```
@@ -19,9 +17,9 @@ use std::sync::Arc;
 ///     .into();
 /// ```
 #[derive(Clone, Debug)]
-pub struct Paths(Arc<Kind>);
+pub struct Paths(Kind);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Kind {
     Base(Box<str>),
     Endpoints(EndpointPaths),
@@ -32,7 +30,7 @@ impl Paths {
     /// below `/cometd`. An empty base or `/` takes every path.
     #[must_use]
     pub fn base(path: &str) -> Self {
-        Self(Arc::new(Kind::Base(normal(path))))
+        Self(Kind::Base(normal(path)))
     }
 
     /// The four endpoints of axum-cometd, each below a base path of its own: all at the root, to begin with.
@@ -42,7 +40,7 @@ impl Paths {
     }
 
     pub(crate) fn matches(&self, path: &str) -> bool {
-        match &*self.0 {
+        match &self.0 {
             Kind::Base(base) => path
                 .strip_prefix(&**base)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
@@ -65,7 +63,7 @@ impl From<String> for Paths {
 
 impl From<EndpointPaths> for Paths {
     fn from(endpoints: EndpointPaths) -> Self {
-        Self(Arc::new(Kind::Endpoints(endpoints)))
+        Self(Kind::Endpoints(endpoints))
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     polling::{self, Processed},
     request::Refusal,
 };
-use crate::{Transport, server::State};
+use crate::{Transport, server::State, striped::Share};
 
 /// The longest name of a function, in bytes.
 const MAX_NAME: usize = 64;
@@ -25,7 +25,7 @@ pub(super) fn has_messages(query: &str) -> bool {
 }
 
 /// Serves one request, held as one of long-polling is.
-pub(super) async fn serve(state: Arc<State>, request: Arc<Parts>) -> Processed {
+pub(super) async fn serve(state: Share<State>, request: Arc<Parts>) -> Processed {
     let query = request.uri.query().unwrap_or_default();
     let form = match form(query, state.config.max_body_bytes) {
         Ok(form) => form,

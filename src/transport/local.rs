@@ -137,7 +137,7 @@ struct Link {
 }
 
 impl Link {
-    const fn state(&self) -> &Arc<State> {
+    fn state(&self) -> &Arc<State> {
         self.server.state()
     }
 

@@ -19,13 +19,13 @@ use super::{
     polling::{self, Processed},
     request::{self, Reading, Refusal},
 };
-use crate::{dispatch::PendingConnect, protocol::meta::CONNECT, server::State};
+use crate::{dispatch::PendingConnect, protocol::meta::CONNECT, server::State, striped::Share};
 
 pin_project! {
     /// One request, from its body to the answer or to where its connect is held. No `async` function: most requests are
     /// connects, whose bodies are there at once, and need no memory of their own that way.
     pub(super) struct LongPolling<B> {
-        state: Arc<State>,
+        state: Share<State>,
         request: Arc<Parts>,
         #[pin]
         reading: Reading<B>,
@@ -36,7 +36,7 @@ pin_project! {
 
 impl<B> LongPolling<B> {
     #[inline]
-    pub(super) fn new(state: Arc<State>, request: Arc<Parts>, body: B) -> Self {
+    pub(super) fn new(state: Share<State>, request: Arc<Parts>, body: B) -> Self {
         let reading = Reading::new(body, state.config.max_body_bytes);
         Self {
             state,
@@ -72,7 +72,7 @@ where
 }
 
 /// Processes a body at once, if it is a lone connect; if not, that may have to wait for the application.
-fn process_now(state: &Arc<State>, request: &Arc<Parts>, body: Bytes) -> Processed {
+fn process_now(state: &Share<State>, request: &Arc<Parts>, body: Bytes) -> Processed {
     if let Some(connect) = lone_connect(state, request, &body) {
         return polling::hold(state, connect, Form::Json);
     }
@@ -80,13 +80,13 @@ fn process_now(state: &Arc<State>, request: &Arc<Parts>, body: Bytes) -> Process
 }
 
 /// The connect, if the body holds nothing else. What can't be one is not read for it.
-fn lone_connect(state: &Arc<State>, request: &Arc<Parts>, body: &[u8]) -> Option<PendingConnect> {
+fn lone_connect(state: &State, request: &Arc<Parts>, body: &[u8]) -> Option<PendingConnect> {
     static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(CONNECT));
     FINDER.find(body)?;
     polling::lone_connect(state, request, &request::texts(body).ok()?)
 }
 
-async fn process(state: Arc<State>, request: Arc<Parts>, body: Bytes) -> Processed {
+async fn process(state: Share<State>, request: Arc<Parts>, body: Bytes) -> Processed {
     match request::texts(&body) {
         Ok(texts) => polling::process(&state, &request, &texts, Form::Json).await,
         Err(refusal) => Processed::refused(refusal, &Form::Json, &state),

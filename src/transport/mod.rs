@@ -31,13 +31,13 @@ use http::Request;
 use http::Response;
 use http_body::Body;
 
-use crate::{Transport, server::State};
+use crate::{Transport, server::State, striped::Share};
 use long_polling::LongPolling;
 use polling::Processed;
 
 /// Serves one request by its transport.
 #[inline]
-pub(crate) fn serve<B>(state: Arc<State>, transport: Transport, request: Request<B>) -> Answering<B>
+pub(crate) fn serve<B>(state: Share<State>, transport: Transport, request: Request<B>) -> Answering<B>
 where
     B: Body,
 {

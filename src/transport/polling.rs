@@ -22,6 +22,7 @@ use crate::{
     dispatch::{ConnectReply, Dispatched, Exchange, PendingConnect},
     server::State,
     session::{Held, Taken},
+    striped::Share,
 };
 
 /// How far a request could be taken without waiting for messages.
@@ -45,7 +46,7 @@ impl Processed {
 pin_project! {
     /// A lone connect that is held, and what it takes to answer it.
     pub(super) struct Hold {
-        state: Arc<State>,
+        state: Share<State>,
         form: Form,
         reply: ConnectReply,
         #[pin]
@@ -76,7 +77,12 @@ pub(super) fn lone_connect(state: &State, request: &Arc<Parts>, texts: &[Cow<'_,
 }
 
 /// Processes the messages of one request.
-pub(super) async fn process(state: &Arc<State>, request: &Arc<Parts>, texts: &[Cow<'_, str>], form: Form) -> Processed {
+pub(super) async fn process(
+    state: &Share<State>,
+    request: &Arc<Parts>,
+    texts: &[Cow<'_, str>],
+    form: Form,
+) -> Processed {
     let cookies = cookie::read(&request.headers, &state.config);
     let exchange = Exchange::new(state, request, &cookies, false);
     let mut request = Request::new(&exchange);
@@ -92,7 +98,7 @@ pub(super) async fn process(state: &Arc<State>, request: &Arc<Parts>, texts: &[C
 
 /// Answers a lone connect at once, or holds it.
 #[inline]
-pub(super) fn hold(state: &Arc<State>, connect: PendingConnect, form: Form) -> Processed {
+pub(super) fn hold(state: &Share<State>, connect: PendingConnect, form: Form) -> Processed {
     if !connect.may_be_held() {
         let (reply, taken) = connect.answer_now();
         return Processed::Answered(answer_connect(state, &reply, taken, &form));
