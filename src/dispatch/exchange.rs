@@ -164,7 +164,7 @@ impl Exchange<'_> {
 
     /// As [`find`](Self::find), but not yet a sign of life: for a connect, which is one in its own way.
     pub(super) fn find_unnoticed<'m>(&self, message: &Inbound<'m>) -> Result<Arc<Session>, Denied<'m>> {
-        let id = message.client_id().and_then(|id| id.parse().ok());
+        let id = message.session_id();
         let found = id.as_ref().and_then(|id| self.state.session_or_farewell(id));
         let Some(session) = found else {
             if id.is_some() {
@@ -181,7 +181,7 @@ impl Exchange<'_> {
     /// The session of a message, which may have ended, if it may be used; why it may not is for [`find`](Self::find) to
     /// say, and to count.
     pub(super) fn known(&self, message: &Inbound<'_>, now: Instant) -> Option<Arc<Session>> {
-        let id = message.client_id()?.parse().ok()?;
+        let id = message.session_id()?;
         let session = self.state.find_session(&id, now)?;
         self.cookie_permits(&session).then_some(session)
     }
@@ -269,7 +269,7 @@ pub(super) fn unknown<'m>(message: &Inbound<'m>) -> Denied<'m> {
 /// Whether a session was made just now, here or by another server. If it is not known all the same, the next one will
 /// most likely not be either, as behind a balancer that sends each request elsewhere: its client would handshake for ever.
 fn is_young(message: &Inbound<'_>) -> bool {
-    let id = message.client_id().and_then(|id| id.parse::<ClientId>().ok());
+    let id = message.session_id();
     id.is_some_and(|id| id.distance() < YOUNG)
 }
 

@@ -8,6 +8,7 @@ use std::{
 
 use serde::{Serialize, Serializer};
 
+use super::hex;
 use crate::random::Random;
 
 const LEN: usize = 20;
@@ -38,26 +39,24 @@ impl ClientId {
     }
 
     /// The id that is written in these digits, of either case.
-    fn from_hex(digits: &[u8]) -> Option<Self> {
+    pub(super) fn from_hex(digits: &[u8]) -> Option<Self> {
         let digits: &[u8; LEN * 2] = digits.try_into().ok()?;
-        let (pairs, _) = digits.as_chunks::<2>();
+        let (digits, _) = digits.as_chunks::<8>();
         let mut id = [0; LEN];
-        let mut all = 0;
-        for (byte, [high, low]) in id.iter_mut().zip(pairs) {
-            let (high, low) = (hex_value(*high), hex_value(*low));
-            all |= high | low;
-            *byte = high << 4 | low;
+        let (bytes, _) = id.as_chunks_mut::<4>();
+        for (bytes, digits) in bytes.iter_mut().zip(digits) {
+            *bytes = hex::decode(*digits)?;
         }
-        (all <= 0xf).then_some(Self(id))
+        Some(Self(id))
     }
 
     /// The id as it is written.
     pub(super) fn to_hex(self) -> [u8; LEN * 2] {
-        let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' + value - 10 };
+        let (bytes, _) = self.0.as_chunks::<4>();
         let mut text = [0; LEN * 2];
-        let (pairs, _) = text.as_chunks_mut::<2>();
-        for (pair, byte) in pairs.iter_mut().zip(self.0) {
-            *pair = [digit(byte >> 4), digit(byte & 0xf)];
+        let (digits, _) = text.as_chunks_mut::<8>();
+        for (digits, bytes) in digits.iter_mut().zip(bytes) {
+            *digits = hex::encode(*bytes);
         }
         text
     }
@@ -93,20 +92,6 @@ impl FromStr for ClientId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::from_hex(text.as_bytes()).ok_or(InvalidClientId(()))
-    }
-}
-
-/// The value of a digit, in either case; more than fifteen if it is none. Without branches, so that it takes many at a
-/// time.
-const fn hex_value(digit: u8) -> u8 {
-    let decimal = digit.wrapping_sub(b'0');
-    let letter = (digit | 0x20).wrapping_sub(b'a');
-    if decimal < 10 {
-        decimal
-    } else if letter < 6 {
-        letter + 10
-    } else {
-        0xff
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{
 };
 use serde_json::Value;
 
-use super::{BayeuxError, ChannelName, Denied, Json, MutableMessage, json::Text, scan::scan_fields};
+use super::{BayeuxError, ChannelName, ClientId, Denied, Json, MutableMessage, json::Text, scan::scan_fields};
 
 /// The longest `id`, in bytes of JSON.
 const MAX_ID_LEN: usize = 256;
@@ -91,6 +91,17 @@ impl<'a> Inbound<'a> {
     /// The `clientId`, if it is a string.
     pub(crate) fn client_id(&self) -> Option<Cow<'a, str>> {
         self.client_id.and_then(Json::text)
+    }
+
+    /// The session that the `clientId` may be of.
+    pub(crate) fn session_id(&self) -> Option<ClientId> {
+        let json = self.client_id?;
+        match json.get().as_bytes() {
+            [b'"', digits @ .., b'"'] => ClientId::from_hex(digits),
+            _ => None,
+        }
+        // It may be written with escapes.
+        .or_else(|| json.text()?.parse().ok())
     }
 
     /// The `connectionType`, if it is a string.

@@ -9,6 +9,7 @@ mod data;
 mod digest;
 mod error;
 mod frame;
+mod hex;
 mod json;
 mod message;
 pub(crate) mod meta;
