@@ -20,11 +20,11 @@ thread_local! {
     };
 }
 
-/// What is this thread's.
+/// What is this thread's. One that is ending may have no place any more, depending on the system; any will do for it.
 #[inline]
 #[expect(clippy::indexing_slicing, reason = "the index is taken modulo the number of stripes")]
 fn mine<T>(stripes: &[T]) -> &T {
-    &stripes[MINE.with(|mine| *mine)]
+    &stripes[MINE.try_with(|mine| *mine).unwrap_or_default()]
 }
 
 /// A value on lines of its own: processors fetch two lines of 64 bytes at a time.
@@ -106,6 +106,28 @@ mod tests {
         let places: Vec<usize> = striped.iter().map(|each| std::ptr::from_ref(each).addr()).collect();
         assert_eq!(places.len(), STRIPES);
         assert!(places.iter().all(|place| place % 128 == 0));
+    }
+
+    #[test]
+    fn a_thread_that_is_ending_counts_too() {
+        struct AtTheEnd(Arc<Striped<AtomicU64>>);
+
+        impl Drop for AtTheEnd {
+            fn drop(&mut self) {
+                self.0.mine().fetch_add(1, Relaxed);
+            }
+        }
+
+        thread_local! {
+            static LAST: std::cell::OnceCell<AtTheEnd> = const { std::cell::OnceCell::new() };
+        }
+
+        let striped = Arc::new(Striped::<AtomicU64>::default());
+        let counted = Arc::clone(&striped);
+        let ending = thread::spawn(move || LAST.with(|last| last.set(AtTheEnd(counted)).is_ok()));
+        assert!(ending.join().unwrap());
+        let sum: u64 = striped.iter().map(|each| each.load(Relaxed)).sum();
+        assert_eq!(sum, 1);
     }
 
     #[test]

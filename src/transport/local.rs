@@ -137,7 +137,7 @@ struct Link {
 }
 
 impl Link {
-    fn state(&self) -> &Arc<State> {
+    const fn state(&self) -> &Arc<State> {
         self.server.state()
     }
 
