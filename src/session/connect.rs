@@ -97,6 +97,15 @@ pub(crate) struct Taken {
     pub(crate) times: Times,
 }
 
+/// What a look at a held connect has brought.
+enum Look {
+    Answers(Taken),
+    /// Until when, if something is to be looked at again though nothing has woken it by then.
+    Waits(Option<Instant>),
+    /// As it was.
+    Sleeps,
+}
+
 impl Connect {
     /// Starts a connect; an older one of the same session is superseded and answers at once.
     pub(crate) fn begin(session: Arc<Session>, asked: Asked) -> (Self, Terms) {
@@ -139,8 +148,9 @@ impl Connect {
         }
     }
 
-    /// Answers if there is reason to. If not, says when to look again, though nothing has woken it by then.
-    fn take_or_wait(&mut self, cx: &Context<'_>) -> Result<Taken, Option<Instant>> {
+    /// Answers if there is reason to. HTTP servers look at a held connect whenever anything happens on its connection: one
+    /// that nothing has woken, and whose timer has not rung, has not changed.
+    fn take_or_wait(&mut self, cx: &Context<'_>, has_rung: bool) -> Look {
         let Self { session, progress } = self;
         // A waker's own clone and drop may run anything, so never under the lock. One that was left here and has been woken
         // most likely finds a reason to answer, and needs no other; unless it was woken for what pushes.
@@ -148,13 +158,16 @@ impl Connect {
         let mut waker = stays.then(|| cx.waker().clone());
         loop {
             let mut state = session.state();
+            let is_known = state.waker.as_ref().is_some_and(|known| known.will_wake(cx.waker()));
+            if is_known && !has_rung && progress.sleeps(&state) {
+                return Look::Sleeps;
+            }
             if !progress.is_heartbeat {
                 state.gather(!progress.is_held);
             }
             if let Some(reason) = progress.release_reason(session, &state) {
-                return Ok(progress.finish(session, &mut state, reason));
+                return Look::Answers(progress.finish(session, &mut state, reason));
             }
-            let is_known = state.waker.as_ref().is_some_and(|known| known.will_wake(cx.waker()));
             if waker.is_none() && !is_known {
                 drop(state);
                 waker = Some(cx.waker().clone());
@@ -169,7 +182,7 @@ impl Connect {
             drop(state);
             drop(replaced);
             progress.start_hold(session);
-            return Err(waits_until);
+            return Look::Waits(waits_until);
         }
     }
 
@@ -264,6 +277,12 @@ impl Progress {
             return Some(Reason::Shutdown);
         }
         (may_deliver && state.is_due()).then_some(Reason::Delivered)
+    }
+
+    /// Whether it is held, and whoever has to wake it takes its waker away. One that shares it with what pushes, or with a
+    /// newer connect, can't tell by that.
+    const fn sleeps(&self, state: &State) -> bool {
+        self.is_held && !self.is_heartbeat && self.is_newest(state)
     }
 
     const fn is_newest(&self, state: &State) -> bool {
@@ -365,9 +384,10 @@ impl Future for Held {
             return Poll::Ready(connect.answer_now());
         };
         loop {
-            let looks_again = match connect.take_or_wait(cx) {
-                Ok(taken) => return Poll::Ready(taken),
-                Err(until) => until.map_or(ends, |until| until.min(ends)),
+            let looks_again = match connect.take_or_wait(cx, timer.is_elapsed()) {
+                Look::Answers(taken) => return Poll::Ready(taken),
+                Look::Waits(until) => until.map_or(ends, |until| until.min(ends)),
+                Look::Sleeps => return Poll::Pending,
             };
             if timer.deadline() != looks_again {
                 timer.as_mut().reset(looks_again);
