@@ -35,6 +35,18 @@ async fn the_older_connect_is_answered_at_once_successfully_and_with_its_own_id(
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_older_connect_is_answered_though_both_wait_in_one_task() {
+    let client = Client::connected(&BayeuxServer::new()).await;
+    let started = Instant::now();
+    let answered = async |id: &str| {
+        client.send(connect(id)).await;
+        started.elapsed()
+    };
+    let (older, newer) = tokio::join!(answered("older"), answered("newer"));
+    assert_eq!((older, newer), (Duration::ZERO, Duration::from_secs(30)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_older_connect_is_told_to_pause_so_that_two_tabs_do_not_chase_each_other() {
     let client = Client::connected(&BayeuxServer::new()).await;
     let older = client.hold().await;

@@ -6,7 +6,7 @@
 //! make its figures look better.
 //!
 //! One thread, no locks: the tool is to be cheaper than any server it measures. Its own share of a core is in the
-//! report, so that one can see whether it was.
+//! report, so that one can see whether it was; but not while it spins, when it is always all of it.
 
 mod http;
 mod ledger;

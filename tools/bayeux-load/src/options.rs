@@ -41,6 +41,10 @@ pub struct Options {
     /// The server's process on this machine, for its CPU time and memory.
     #[arg(long)]
     pub server_pid: Option<u32>,
+    /// Never sleep. A load tool that sleeps on the server's machine is woken by it, which no client elsewhere asks of a
+    /// server; and it sleeps the more often the faster it is.
+    #[arg(long)]
+    pub spin: bool,
     /// Bytes of text in each message, besides what the checks need.
     #[arg(long, default_value_t = 50)]
     pub message_size: usize,

@@ -30,6 +30,8 @@ pub struct Report {
     pub server: Option<ServerUsage>,
     /// What the tool itself has used.
     pub client: Share,
+    /// Whether it never slept.
+    pub spins: bool,
 }
 
 /// Percentiles in microseconds.
@@ -166,7 +168,8 @@ impl fmt::Display for Report {
                 server.rss_ready / 1024
             )?;
         }
-        writeln!(f, "this tool: {:.0} % of a core", self.client.share * 100.0)?;
+        let spins = if self.spins { ", never asleep" } else { "" };
+        writeln!(f, "this tool: {:.0} % of a core{spins}", self.client.share * 100.0)?;
         let Checks {
             lost,
             duplicated,

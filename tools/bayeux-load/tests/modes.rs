@@ -45,6 +45,13 @@ async fn fanout_reaches_every_subscriber() {
 }
 
 #[tokio::test]
+async fn a_tool_that_spins_measures_the_same_and_says_so() {
+    let report = measure("--spin --messages 20 fanout --subscribers 7").await;
+    assert_eq!((report.operations, report.deliveries), (20, 140));
+    assert!(report.to_string().contains("never asleep"), "{report}");
+}
+
+#[tokio::test]
 async fn an_open_loop_keeps_its_rate() {
     let report = measure("fanout --subscribers 2 --rate 100").await;
     assert!((25..=31).contains(&report.operations), "{report}");

@@ -105,6 +105,7 @@ impl<'a> Meter<'a> {
             checks: track.checks.borrow().clone(),
             server,
             client: share(start.own, end.own),
+            spins: self.options.spin,
         }
     }
 }

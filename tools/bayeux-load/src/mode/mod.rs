@@ -7,7 +7,10 @@ mod meter;
 mod rooms;
 mod rounds;
 
-use tokio::time::timeout;
+use tokio::{
+    task::{spawn_local, yield_now},
+    time::timeout,
+};
 
 use crate::{Error, Mode, Options, Report};
 
@@ -28,9 +31,19 @@ pub async fn run(options: &Options) -> Result<Report, Error> {
         )
         .into());
     }
-    timeout(options.deadline, dispatch(options))
-        .await
-        .map_err(|_| format!("not done within {:?}", options.deadline))?
+    let spinning = options.spin.then(|| spawn_local(spin()));
+    let done = timeout(options.deadline, dispatch(options)).await;
+    if let Some(spinning) = spinning {
+        spinning.abort();
+    }
+    done.map_err(|_| format!("not done within {:?}", options.deadline))?
+}
+
+/// There is always something to do, so that the thread looks for news instead of waiting for it.
+async fn spin() {
+    loop {
+        yield_now().await;
+    }
 }
 
 async fn dispatch(options: &Options) -> Result<Report, Error> {
