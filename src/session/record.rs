@@ -38,7 +38,7 @@ pub(crate) struct Origin {
 }
 
 /// One session: identity, queue, held connect, subscriptions. Its fields stay in this order: what a message and a connect
-/// touch comes first and is close together, which are four lines of memory instead of six.
+/// touch comes first and is close together, about four lines of memory instead of six.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Session {
