@@ -1,18 +1,14 @@
-//! A `/meta/connect` in progress: answered at once or held, superseded, released, abandoned.
+//! A `/meta/connect` in progress: how it begins, what releases it, how it ends. `held.rs` waits in between.
 
 use std::{
-    future::Future,
     mem,
-    pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
-    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
-use super::{Lease, Session, Times, record::State, times::LONGEST};
+use super::{Lease, Session, Times, record::State};
 use crate::{
     Reason,
     sync::{MutexGuard, wake},
@@ -22,24 +18,24 @@ use crate::{
 /// ends in any way, dropped ones included, expiry is armed again.
 #[derive(Debug)]
 pub(crate) struct Connect {
-    session: Arc<Session>,
-    progress: Progress,
+    pub(super) session: Arc<Session>,
+    pub(super) progress: Progress,
 }
 
 /// What a connect is, and how far it has come. Apart from the session, so that it can change while that is locked.
 #[derive(Debug)]
-struct Progress {
+pub(super) struct Progress {
     generation: u64,
     /// The client's own pause before its next connect.
     interval: Option<Duration>,
     /// When it came: since then it is held, if it comes to that.
-    since: Instant,
+    pub(super) since: Instant,
     /// Whether it is held, and counted so.
-    is_held: bool,
+    pub(super) is_held: bool,
     /// Whether it came by a transport that does not push, and so ends where one pushes.
-    polls: bool,
+    pub(super) polls: bool,
     /// Whether events take another way than its answer.
-    is_heartbeat: bool,
+    pub(super) is_heartbeat: bool,
     done: bool,
 }
 
@@ -97,15 +93,6 @@ pub(crate) struct Taken {
     pub(crate) times: Times,
 }
 
-/// What a look at a held connect has brought.
-enum Look {
-    Answers(Taken),
-    /// Until when, if something is to be looked at again though nothing has woken it by then.
-    Waits(Option<Instant>),
-    /// As it was.
-    Sleeps,
-}
-
 impl Connect {
     /// Starts a connect; an older one of the same session is superseded and answers at once.
     pub(crate) fn begin(session: Arc<Session>, asked: Asked) -> (Self, Terms) {
@@ -134,74 +121,6 @@ impl Connect {
         let mut state = session.state();
         let reason = progress.release_reason(session, &state).or(state.closed);
         progress.finish(session, &mut state, reason.unwrap_or(Reason::NotHeld))
-    }
-
-    /// Holds the connect until there is something to deliver, `timeout` is over, or something ends it. Without a
-    /// timeout it is answered by the first poll.
-    #[inline]
-    pub(crate) fn hold(self, timeout: Option<Duration>) -> Held {
-        let ends = timeout.map(|timeout| self.progress.since + timeout.min(LONGEST));
-        Held {
-            connect: self,
-            ends,
-            timer: ends.map(sleep_until),
-        }
-    }
-
-    /// Answers if there is reason to. HTTP servers look at a held connect whenever anything happens on its connection: one
-    /// that nothing has woken, and whose timer has not rung, has not changed.
-    fn take_or_wait(&mut self, cx: &Context<'_>, has_rung: bool) -> Look {
-        let Self { session, progress } = self;
-        // A waker's own clone and drop may run anything, so never under the lock. One that was left here and has been woken
-        // most likely finds a reason to answer, and needs no other; unless it was woken for what pushes.
-        let stays = !progress.is_held || progress.is_heartbeat;
-        let mut waker = stays.then(|| cx.waker().clone());
-        loop {
-            let mut state = session.state();
-            let is_known = state.waker.as_ref().is_some_and(|known| known.will_wake(cx.waker()));
-            if is_known && !has_rung && progress.sleeps(&state) {
-                return Look::Sleeps;
-            }
-            if !progress.is_heartbeat {
-                state.gather(!progress.is_held);
-            }
-            if let Some(reason) = progress.release_reason(session, &state) {
-                return Look::Answers(progress.finish(session, &mut state, reason));
-            }
-            if waker.is_none() && !is_known {
-                drop(state);
-                waker = Some(cx.waker().clone());
-                continue;
-            }
-            let waits_until = if progress.is_heartbeat {
-                None
-            } else {
-                state.waits_until()
-            };
-            let replaced = waker.and_then(|waker| state.waker.replace(waker));
-            drop(state);
-            drop(replaced);
-            progress.start_hold(session);
-            return Look::Waits(waits_until);
-        }
-    }
-
-    /// Answers because it has been held for long enough, with what there is: lazy messages, or those of a batch that is
-    /// still open.
-    fn time_out(&mut self) -> Taken {
-        let Self { session, progress } = self;
-        let mut state = session.state();
-        let otherwise = if state.queue.is_empty() || progress.is_heartbeat {
-            Reason::Timeout
-        } else {
-            Reason::Delivered
-        };
-        let reason = progress.release_reason(session, &state).unwrap_or(otherwise);
-        let waker = (reason != Reason::Superseded && progress.polls).then(|| state.waker.take());
-        let taken = progress.finish(session, &mut state, reason);
-        drop(state);
-        drop(waker);
-        taken
     }
 }
 
@@ -262,7 +181,7 @@ impl Progress {
     }
 
     /// Why the connect can't go on waiting, if so. A superseded one may not touch the queue any more.
-    fn release_reason(&self, session: &Session, state: &State) -> Option<Reason> {
+    pub(super) fn release_reason(&self, session: &Session, state: &State) -> Option<Reason> {
         if !self.is_newest(state) {
             return Some(Reason::Superseded);
         }
@@ -279,17 +198,11 @@ impl Progress {
         (may_deliver && state.is_due()).then_some(Reason::Delivered)
     }
 
-    /// Whether it is held, and whoever has to wake it takes its waker away. One that shares it with what pushes, or with a
-    /// newer connect, can't tell by that.
-    const fn sleeps(&self, state: &State) -> bool {
-        self.is_held && !self.is_heartbeat && self.is_newest(state)
-    }
-
-    const fn is_newest(&self, state: &State) -> bool {
+    pub(super) const fn is_newest(&self, state: &State) -> bool {
         state.generation == self.generation && !(state.is_pushed && self.polls)
     }
 
-    fn finish(&mut self, session: &Arc<Session>, state: &mut State, reason: Reason) -> Taken {
+    pub(super) fn finish(&mut self, session: &Arc<Session>, state: &mut State, reason: Reason) -> Taken {
         self.done = true;
         let now = Instant::now();
         let held = self.end_hold(session, now);
@@ -321,7 +234,7 @@ impl Progress {
         }
     }
 
-    fn start_hold(&mut self, session: &Session) {
+    pub(super) fn start_hold(&mut self, session: &Session) {
         if !self.is_held {
             self.is_held = true;
             session.hub.counters.busy().held_connects.fetch_add(1, Relaxed);
@@ -356,46 +269,6 @@ impl Drop for Connect {
             drop(state);
             drop(waker);
             hub.watch.note_cut(held, hub.now());
-        }
-    }
-}
-
-pin_project! {
-    /// A held connect. Has no task of its own: one waker in the session and one timer in here. Messages leave the
-    /// queue only inside the poll that returns `Ready`.
-    #[derive(Debug)]
-    pub(crate) struct Held {
-        connect: Connect,
-        // When it has been held for long enough.
-        ends: Option<Instant>,
-        // Rings then, or when it has to look round before, for lazy messages or those that were gathered.
-        #[pin]
-        timer: Option<Sleep>,
-    }
-}
-
-impl Future for Held {
-    type Output = Taken;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Taken> {
-        let this = self.project();
-        let connect = this.connect;
-        let (Some(mut timer), Some(ends)) = (this.timer.as_pin_mut(), *this.ends) else {
-            return Poll::Ready(connect.answer_now());
-        };
-        loop {
-            let looks_again = match connect.take_or_wait(cx, timer.is_elapsed()) {
-                Look::Answers(taken) => return Poll::Ready(taken),
-                Look::Waits(until) => until.map_or(ends, |until| until.min(ends)),
-                Look::Sleeps => return Poll::Pending,
-            };
-            if timer.deadline() != looks_again {
-                timer.as_mut().reset(looks_again);
-            }
-            ready!(timer.as_mut().poll(cx));
-            if looks_again == ends {
-                return Poll::Ready(connect.time_out());
-            }
         }
     }
 }
