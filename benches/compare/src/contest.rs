@@ -91,8 +91,8 @@ impl Contest {
     fn measure(&self, scenario: &Scenario, server: &Server) -> Result<Value, Box<dyn Error>> {
         let running = server.start(&self.rust, &self.node, self.pinned)?;
         let mut load = on_core(1, self.pinned, &self.load);
-        load.args(["--url", &running.url, "--spin", "--json", "-", "--deadline", "60", "--stall", "3"]);
-        load.args(["--server-pid", &running.pid().to_string()]);
+        load.args(["--url", &running.url, "--json", "-", "--deadline", "60", "--stall", "3"]);
+        load.args(["--spin", "--server-pid", &running.pid().to_string()]);
         if server.endpoints {
             load.arg("--endpoints");
         }

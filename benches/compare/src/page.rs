@@ -104,15 +104,16 @@ pub(crate) fn markdown(contest: &Contest, results: &Results) -> String {
 
 fn how(contest: &Contest) -> String {
     let pinned = if contest.pinned {
-        "The server runs on one core, `bayeux-load --spin` on another: it never sleeps, so that no server is measured by how often it has to \
-         wake its clients."
+        "The server runs on one core, `bayeux-load --spin` on another: it never sleeps, so that no server is measured by how often it \
+         has to wake its clients."
     } else {
         "`taskset` was not to be had: server and load tool shared all cores."
     };
     format!(
         "Written by `benches/compare/run`. {pinned} All over loopback, HTTP/1.1, long-polling, with cookies; messages of about 100 bytes; each \
-         run {} s after a warm-up of 1 s, {} runs of each, the servers in turn. Those in Rust are built for production, with `lto = \"fat\"` and one codegen unit. Every server is started anew for each run. Bare hyper is the \
-         floor: it speaks no protocol, and answers long polls with ready-made bytes.\n\nThe absolute figures are those of one machine on one day. \
+         run {} s after a warm-up of 1 s, {} runs of each, the servers in turn. Those in Rust are built for production, with `lto = \"fat\"` and \
+         one codegen unit. Every server is started anew for each run. Bare hyper is the floor: it speaks no \
+         protocol, and answers long polls with ready-made bytes.\n\nThe absolute figures are those of one machine on one day. \
          The ratios are what to look at.\n",
         contest.seconds, contest.repeats
     )
