@@ -1,4 +1,4 @@
-//! Busy sessions get several messages in one answer; quiet ones never wait.
+//! Fast sessions get several messages in one answer; slow ones never wait.
 
 mod common;
 
@@ -32,12 +32,26 @@ async fn of(held: JoinHandle<Answer>) -> (Vec<Value>, Duration) {
     (numbers(&answer), answer.info.unwrap().held)
 }
 
-/// A client that has just been sent two messages at once.
-async fn busy(server: &BayeuxServer) -> Client {
+/// So many messages at once are four windows ahead of two in each.
+const MANY: i32 = 8;
+
+/// A client that has just been sent many messages at once.
+async fn fast(server: &BayeuxServer) -> Client {
     let client = Client::subscribed(server, "/a").await;
-    publish(server, [-2, -1]);
-    assert_eq!(numbers(&client.connect().await), [-2, -1]);
+    publish(server, -MANY..0);
+    assert_eq!(numbers(&client.connect().await).len(), 8);
     client
+}
+
+/// Whether each of so many connects, which find one message when they come, waits: `w`, or is answered at once: `.`.
+async fn waits_for_one(server: &BayeuxServer, client: &Client, connects: usize) -> String {
+    let mut waits = String::new();
+    for _ in 0..connects {
+        publish(server, [0]);
+        let held = client.connect().await.info.unwrap().held;
+        waits.push(if held == WINDOW { 'w' } else { '.' });
+    }
+    waits
 }
 
 #[tokio::test(start_paused = true)]
@@ -54,7 +68,7 @@ async fn a_message_to_a_quiet_session_leaves_at_once() {
 #[tokio::test(start_paused = true)]
 async fn several_that_wait_for_a_session_that_was_quiet_leave_at_once() {
     let server = server();
-    let client = busy(&server).await;
+    let client = fast(&server).await;
     publish(&server, [0, 1]);
     pass(WINDOW).await;
     let answer = client.connect().await;
@@ -62,9 +76,9 @@ async fn several_that_wait_for_a_session_that_was_quiet_leave_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_an_answer_with_several_the_next_gathers_what_comes_within_the_window() {
+async fn the_answer_to_a_fast_session_gathers_what_comes_within_the_window() {
     let server = server();
-    let client = busy(&server).await;
+    let client = fast(&server).await;
     let held = client.hold().await;
     publish(&server, [0]);
     pass(60 * MILLISECOND).await;
@@ -75,10 +89,7 @@ async fn after_an_answer_with_several_the_next_gathers_what_comes_within_the_win
 #[tokio::test(start_paused = true)]
 async fn several_that_came_while_the_client_was_on_its_way_wait_for_the_rest_of_the_window() {
     let server = server();
-    let client = busy(&server).await;
-    pass(WINDOW).await;
-    publish(&server, [0]);
-    assert_eq!(numbers(&client.connect().await), [0], "now it is not fast any more");
+    let client = fast(&server).await;
     publish(&server, [1, 2]);
     pass(30 * MILLISECOND).await;
     let held = client.hold().await;
@@ -91,7 +102,7 @@ async fn several_that_came_while_the_client_was_on_its_way_wait_for_the_rest_of_
 #[tokio::test(start_paused = true)]
 async fn when_the_window_is_over_the_next_message_leaves_at_once() {
     let server = server();
-    let client = busy(&server).await;
+    let client = fast(&server).await;
     let held = client.hold().await;
     pass(2 * WINDOW).await;
     publish(&server, [0]);
@@ -99,29 +110,79 @@ async fn when_the_window_is_over_the_next_message_leaves_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_with_one_message_ends_the_gathering() {
+async fn after_waits_that_brought_too_little_ever_more_answers_do_not_wait() {
     let server = server();
-    let client = busy(&server).await;
-    publish(&server, [0]);
-    let held = client.hold().await;
-    assert_eq!(of(held).await, (vec![json!(0)], WINDOW));
-    let held = client.hold().await;
-    publish(&server, [1]);
-    assert_eq!(of(held).await, (vec![json!(1)], Duration::ZERO));
+    let client = fast(&server).await;
+    let expected = format!("w{}w{}w{}", ".".repeat(4), ".".repeat(32), ".".repeat(62));
+    assert_eq!(waits_for_one(&server, &client, 101).await, expected);
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_waits_that_brought_too_little_ever_more_answers_do_not_wait() {
+async fn several_that_come_at_once_end_that() {
     let server = server();
-    let client = busy(&server).await;
-    let mut waited = Vec::new();
-    for number in (0..40).step_by(2) {
-        // Two at a time look like a busy session, but no third one comes.
-        publish(&server, [number, number + 1]);
-        let held = client.connect().await.info.unwrap().held;
-        waited.push(if held == WINDOW { 'w' } else { '.' });
+    let client = fast(&server).await;
+    assert_eq!(waits_for_one(&server, &client, 8).await, "w....w..");
+    publish(&server, 0..3);
+    assert_eq!(client.connect().await.info.unwrap().held, Duration::ZERO);
+    assert_eq!(waits_for_one(&server, &client, 8).await, "w....w..");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_was_slow_meanwhile_begins_anew() {
+    let server = server();
+    let client = fast(&server).await;
+    assert_eq!(waits_for_one(&server, &client, 8).await, "w....w..");
+    pass(8 * WINDOW).await;
+    publish(&server, 0..MANY);
+    assert_eq!(client.connect().await.info.unwrap().held, Duration::ZERO);
+    assert_eq!(waits_for_one(&server, &client, 8).await, "w....w..");
+}
+
+#[tokio::test(start_paused = true)]
+async fn fewer_than_two_in_a_window_never_wait() {
+    let server = server();
+    let client = Client::subscribed(&server, "/a").await;
+    for number in 0..100 {
+        let held = client.hold().await;
+        pass(51 * MILLISECOND).await;
+        publish(&server, [number]);
+        assert_eq!(of(held).await, (vec![json!(number)], 51 * MILLISECOND));
     }
-    assert_eq!(waited.iter().collect::<String>(), "w....w........w.....");
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_two_in_each_window_share_answers_after_a_while() {
+    let server = server();
+    let client = Client::subscribed(&server, "/a").await;
+    let mut held = client.hold().await;
+    let mut sizes = Vec::new();
+    for number in 0..40 {
+        publish(&server, [number]);
+        pass(25 * MILLISECOND).await;
+        if held.is_finished() {
+            sizes.push(of(held).await.0.len());
+            held = client.hold().await;
+        }
+    }
+    let alone = sizes.iter().take_while(|size| **size == 1).count();
+    assert!(alone >= 8, "{sizes:?}");
+    let (_, together) = sizes.split_at(alone);
+    assert!(
+        together.len() > 3 && together.iter().all(|size| *size == 4),
+        "{sizes:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_at_once_after_a_hiccup_makes_no_session_fast() {
+    let server = server();
+    let client = Client::subscribed(&server, "/a").await;
+    publish(&server, 0..MANY - 1);
+    assert_eq!(numbers(&client.connect().await).len(), 7);
+    pass(MILLISECOND).await;
+    let held = client.hold().await;
+    publish(&server, [0]);
+    assert_eq!(of(held).await, (vec![json!(0)], Duration::ZERO));
 }
 
 #[tokio::test(start_paused = true)]
@@ -131,7 +192,7 @@ async fn a_queue_that_is_half_full_does_not_wait() {
         .max_queue_messages(8)
         .overflow(OverflowPolicy::DropNewest)
         .build();
-    let client = busy(&server).await;
+    let client = fast(&server).await;
     let held = client.hold().await;
     publish(&server, 0..5);
     let (numbers, held) = of(held).await;
@@ -142,7 +203,7 @@ async fn a_queue_that_is_half_full_does_not_wait() {
 #[tokio::test(start_paused = true)]
 async fn without_a_window_nothing_waits() {
     let server = BayeuxServer::builder().gather(Duration::ZERO).build();
-    let client = busy(&server).await;
+    let client = fast(&server).await;
     let held = client.hold().await;
     publish(&server, [0]);
     assert_eq!(of(held).await, (vec![json!(0)], Duration::ZERO));
@@ -151,7 +212,7 @@ async fn without_a_window_nothing_waits() {
 #[tokio::test(start_paused = true)]
 async fn a_connect_is_held_no_longer_than_its_timeout() {
     let server = server();
-    let client = busy(&server).await;
+    let client = fast(&server).await;
     publish(&server, [0, 1]);
     let asks = json!([{
         "channel": "/meta/connect", "connectionType": "long-polling", "clientId": client.id, "advice": { "timeout": 20 },
@@ -166,7 +227,7 @@ async fn a_connect_is_held_no_longer_than_its_timeout() {
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_does_not_wait_for_the_window() {
     let server = server();
-    let client = busy(&server).await;
+    let client = fast(&server).await;
     let held = client.hold().await;
     publish(&server, [0]);
     server.shutdown();
@@ -176,7 +237,7 @@ async fn a_shutdown_does_not_wait_for_the_window() {
 #[tokio::test(start_paused = true)]
 async fn what_is_given_back_does_not_wait_again() {
     let server = server();
-    let client = busy(&server).await;
+    let client = fast(&server).await;
     publish(&server, [0, 1]);
     pass(WINDOW).await;
     let mut poll = client.start_connect();
@@ -191,7 +252,7 @@ async fn what_is_given_back_does_not_wait_again() {
 #[tokio::test(start_paused = true)]
 async fn a_batch_that_is_open_meanwhile_delays_no_later_message() {
     let server = server();
-    let client = busy(&server).await;
+    let client = fast(&server).await;
     let session = client.session();
     let mut held = client.start_connect();
     session.batch(|| assert!(common::poll_once(&mut held).is_pending()));

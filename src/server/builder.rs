@@ -99,13 +99,17 @@ impl BayeuxBuilder {
         self
     }
 
-    /// How long the answers to a busy session keep apart, so that several messages share one. Default 5 ms; zero switches
+    /// How long the answers to a fast session keep apart, so that several messages share one. Default 2.5 ms; zero switches
     /// it off.
     ///
-    /// A session is busy if several messages come while its client is on its way back from the last answer, or if the
-    /// last answer had several. Then the next one leaves no sooner than this after the last, with all that has come, or
-    /// before if the queue is half full. A message to a session that was quiet for so long leaves at once, always. It is
-    /// for transports that poll; those that push are never kept waiting.
+    /// A session is fast that has got more than two messages in this time, on average, for some times as long: with the
+    /// default, more than 800 a second. Its next answer leaves no sooner than this after the last, with all that has come,
+    /// or before if the queue is half full; where that brings fewer than three messages, such waits become rare. A
+    /// message to a session that has got none for so long leaves at once, always. It is for transports that poll; those
+    /// that push are never kept waiting.
+    ///
+    /// It costs a fast session up to this time of latency, and saves an answer for each message that shares one: an
+    /// answer costs about ten times what a further message in it does.
     pub const fn gather(mut self, gather: Duration) -> Self {
         self.config.gather = gather;
         self

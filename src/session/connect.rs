@@ -213,7 +213,7 @@ impl Progress {
             state.connected = true;
             self.arm_expiry(session, now, state, &times);
             if !self.is_heartbeat {
-                state.has_answered(now, state.queue.len(), session.hub.gather);
+                state.has_answered(&session.hub, now, state.queue.len());
             }
             let most = if self.is_heartbeat { 0 } else { usize::MAX };
             Box::new(session.lease_oldest(state, most))

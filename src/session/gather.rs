@@ -1,61 +1,107 @@
 //! Gathering: a session that gets messages faster than its client polls gets several in one answer. The answer, not the
 //! message, is what costs.
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{queue::QueueLimits, record::State};
+use super::{Hub, hub::nanos, queue::QueueLimits, record::State};
 
-/// A wait is worth its while if at least so many messages share the answer.
+/// How long the answers to a fast session keep apart; none if that is zero.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    length: Duration,
+    /// From message to message at the slowest pace that is fast, in nanoseconds: two in a window.
+    gap: u64,
+    /// How far ahead of that pace a session has to be: a hiccup, after which what was late comes all at once, makes none
+    /// fast.
+    enough: u64,
+    /// How far ahead it can be: who gets slower is soon fast no more.
+    most: u64,
+}
+
+impl Window {
+    pub(crate) fn new(length: Duration) -> Self {
+        let gap = nanos(length / 2);
+        Self {
+            length,
+            gap,
+            enough: gap.saturating_mul(8),
+            most: gap.saturating_mul(16),
+        }
+    }
+}
+
+/// A wait was worth its while if at least so many messages shared the answer.
 const WORTHWHILE: usize = 3;
-/// How many answers do without after a wait that was not: doubled each time, between these.
-const RESTS: (u8, u8) = (4, 128);
+/// How many answers do without after a wait that was not: eight times as many each time, between these. Who publishes
+/// next may be waiting for such an answer himself.
+const RESTS: (u16, u16) = (4, 1 << 15);
 
-/// What a session knows of the pace of its answers.
+/// What a session knows of the pace of its messages.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
+    /// When a session at the slowest pace that is fast would have got as many messages as this one, in the hub's
+    /// nanoseconds.
+    ahead_until: u64,
     /// Until when the next answer waits, if it has to.
     until: Option<Instant>,
     /// Whether the connect that is held now waits, or has waited, for that.
     has_waited: bool,
-    /// Whether the last answer with messages had several: the next will, too, if it waits a little.
-    is_fast: bool,
-    /// How many answers to come do not wait, because waits have brought too little: who publishes next may be waiting
-    /// for this answer himself.
-    rest: u8,
+    /// How many answers to come do not wait, because waits have brought too little.
+    rest: u16,
     /// How many there were after the last such wait.
-    last_rest: u8,
+    last_rest: u16,
+}
+
+impl Pace {
+    /// Whether a session is fast that has got so many messages more by `now`, in the hub's nanoseconds.
+    fn is_fast(&mut self, now: u64, messages: usize, window: &Window) -> bool {
+        let before = self.ahead_until.saturating_sub(now);
+        if before == 0 {
+            // It was slow: what its waits once brought says nothing any more.
+            (self.rest, self.last_rest) = (0, 0);
+        }
+        let more = window.gap.saturating_mul(u64::try_from(messages).unwrap_or(u64::MAX));
+        let ahead = before.saturating_add(more).min(window.most);
+        self.ahead_until = now.saturating_add(ahead);
+        ahead >= window.enough
+    }
+
+    /// Whether answers do without a wait, now that one had so many messages.
+    fn rests(&mut self, messages: usize) -> bool {
+        let has_waited = mem::take(&mut self.has_waited);
+        if messages >= WORTHWHILE {
+            (self.rest, self.last_rest) = (0, 0);
+        } else if has_waited {
+            self.last_rest = self.last_rest.saturating_mul(8).clamp(RESTS.0, RESTS.1);
+            self.rest = self.last_rest;
+        } else {
+            self.rest = self.rest.saturating_sub(1);
+        }
+        self.rest > 0
+    }
 }
 
 impl State {
-    /// Notes that an answer with so many messages leaves `now`. The next one leaves `gather` later, if at all it waits.
-    pub(super) fn has_answered(&mut self, now: Instant, messages: usize, gather: Duration) {
-        if messages == 0 || gather.is_zero() {
+    /// Notes that an answer with so many messages leaves `now`. The next one leaves a window later, if at all it waits.
+    #[inline]
+    pub(super) fn has_answered(&mut self, hub: &Hub, now: Instant, messages: usize) {
+        let window = &hub.gather;
+        if messages == 0 || window.length.is_zero() {
             return;
         }
         let pace = &mut self.pace;
-        pace.is_fast = messages > 1;
-        if !pace.has_waited {
-            pace.rest = pace.rest.saturating_sub(1);
-        } else if messages < WORTHWHILE {
-            pace.last_rest = pace.last_rest.saturating_mul(2).clamp(RESTS.0, RESTS.1);
-            pace.rest = pace.last_rest;
-        } else {
-            pace.last_rest = 0;
-        }
-        pace.has_waited = false;
-        pace.until = if pace.rest == 0 { now.checked_add(gather) } else { None };
+        let rests = pace.rests(messages);
+        let waits = pace.is_fast(hub.in_nanos(now), messages, window) && !rests;
+        pace.until = if waits { now.checked_add(window.length) } else { None };
     }
 
-    /// Decides whether the answer to a connect waits: if several messages came while its client was on its way, as is seen
-    /// when it `has_come`, or if the last answer had several; and not for longer than it has to. A session that was quiet
-    /// is never kept waiting.
-    pub(super) fn gather(&mut self, has_come: bool) {
+    /// A connect is about to wait, or to be answered: the answer waits for the rest of the window, if there is any.
+    pub(super) fn gather(&mut self) {
         let Some(until) = self.pace.until else { return };
-        let is_slow = has_come && self.queue.len() < 2 && !self.pace.is_fast;
-        if is_slow || until <= Instant::now() {
-            self.pace.until = None;
+        if until <= Instant::now() {
+            self.stop_gathering();
         } else {
             self.pace.has_waited = true;
         }
@@ -72,6 +118,7 @@ impl State {
     }
 
     /// Stops gathering when the queue is half full: the other half is for what comes until the client is back again.
+    #[inline]
     pub(super) fn gather_within(&mut self, limits: &QueueLimits) {
         if self.queue.len() > limits.messages / 2 || self.queue.bytes() > limits.bytes / 2 {
             self.stop_gathering();

@@ -93,7 +93,7 @@ impl Connect {
                 return Look::Sleeps;
             }
             if !progress.is_heartbeat {
-                state.gather(!progress.is_held);
+                state.gather();
             }
             if let Some(reason) = progress.release_reason(session, &state) {
                 return Look::Answers(progress.finish(session, &mut state, reason));

@@ -15,7 +15,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{
     Admission, AdmissionLimits, MessageRate, QueueLimits, ServerSession, Session, Stats, Times, Watch,
-    browsers::Browsers, counters::Counters, rate::Bucket,
+    browsers::Browsers, counters::Counters, gather::Window, rate::Bucket,
 };
 use crate::{
     Reason,
@@ -63,8 +63,8 @@ pub(crate) struct Hub {
     pub(crate) times: Times,
     /// How long lazy messages wait at most.
     pub(crate) max_lazy_timeout: Duration,
-    /// How long the answers to a busy session keep apart.
-    pub(crate) gather: Duration,
+    /// How long the answers to a fast session keep apart.
+    pub(super) gather: Window,
     pub(crate) counters: Counters,
     pub(crate) random: Random,
     pub(crate) host: Weak<dyn Host>,
@@ -97,7 +97,7 @@ impl Hub {
             limits: settings.limits,
             times: settings.times,
             max_lazy_timeout: settings.max_lazy_timeout,
-            gather: settings.gather,
+            gather: Window::new(settings.gather),
             counters: Counters::default(),
             random: Random::new(),
             host,
@@ -120,8 +120,12 @@ impl Hub {
     }
 
     pub(crate) fn now_in_nanos(&self) -> u64 {
-        let age = Instant::now().saturating_duration_since(self.epoch);
-        u64::try_from(age.as_nanos()).unwrap_or(u64::MAX)
+        self.in_nanos(Instant::now())
+    }
+
+    /// That moment, as [`now_in_nanos`](Self::now_in_nanos) would have told it.
+    pub(super) fn in_nanos(&self, moment: Instant) -> u64 {
+        nanos(moment.saturating_duration_since(self.epoch))
     }
 
     /// Notes a sign of trouble.
@@ -226,4 +230,9 @@ impl std::fmt::Debug for Hub {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Saturates after five centuries.
+pub(super) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
