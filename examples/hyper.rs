@@ -39,13 +39,14 @@
 
 use std::{env, error::Error, net::Ipv4Addr, time::Duration};
 
+use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
-    service::TowerToHyperService,
 };
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tower::Service;
 use tower_bayeux::{BayeuxServer, BayeuxService, Transports, call::Data};
 
 #[tokio::main]
@@ -60,7 +61,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         "/service/echo",
         |Data(anything): Data<Value>| async move { Data(anything) },
     )?;
-    let service = TowerToHyperService::new(BayeuxService::new("/cometd", bayeux.clone()));
+    let service = BayeuxService::new("/cometd", bayeux.clone());
+    // It is always ready, so that nothing has to wait for that.
+    let service = service_fn(move |request| service.clone().call(request));
 
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, env_or("PORT", 8080)?)).await?;
     println!("listening on http://{}/cometd", listener.local_addr()?);

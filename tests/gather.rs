@@ -210,6 +210,23 @@ async fn without_a_window_nothing_waits() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_does_not_want_to_be_held_is_not_kept_waiting_either() {
+    let server = server();
+    let client = fast(&server).await;
+    for number in 0..40 {
+        publish(&server, [number]);
+        let answer = client.poll().await;
+        assert_eq!(
+            (numbers(&answer), answer.info.unwrap().held),
+            (vec![json!(number)], Duration::ZERO)
+        );
+    }
+    let held = client.hold().await;
+    publish(&server, [40]);
+    assert_eq!(of(held).await, (vec![json!(40)], Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connect_is_held_no_longer_than_its_timeout() {
     let server = server();
     let client = fast(&server).await;

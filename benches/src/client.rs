@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
-use tower_bayeux::{BayeuxServer, BayeuxService, EmptyBody, NotFound, ResponseBody};
+use tower_bayeux::{BayeuxBuilder, BayeuxServer, BayeuxService, EmptyBody, NotFound, ResponseBody};
 use tower_service::Service;
 
 use crate::now;
@@ -25,6 +25,15 @@ pub struct Server {
     /// The application's handle.
     pub bayeux: BayeuxServer,
     service: BayeuxService<NotFound>,
+}
+
+/// What makes a server whose sessions stay, as many as there may be.
+pub fn lasting() -> BayeuxBuilder {
+    let hour = Duration::from_secs(3600);
+    BayeuxServer::builder()
+        .max_interval(hour)
+        .timeout(hour)
+        .max_sessions(usize::MAX)
 }
 
 /// A request with the headers that a browser's cometd.js sends, or as good as.
@@ -52,12 +61,7 @@ impl Server {
     /// A server whose sessions stay, as many as there may be.
     #[must_use]
     pub fn lasting() -> Self {
-        let hour = Duration::from_secs(3600);
-        let builder = BayeuxServer::builder()
-            .max_interval(hour)
-            .timeout(hour)
-            .max_sessions(usize::MAX);
-        Self::new(builder.build())
+        Self::new(lasting().build())
     }
 
     /// Starts a request.
@@ -153,6 +157,12 @@ impl Client {
         self.server.ask(self.connect_at_once.clone())
     }
 
+    /// A connect; held if there is nothing to deliver, and it is not the session's first.
+    #[must_use]
+    pub fn connect(&self) -> InFlight {
+        self.server.start(self.connect.clone())
+    }
+
     /// A connect that is held.
     ///
     /// # Panics
@@ -160,7 +170,7 @@ impl Client {
     /// If it is not: the first connect of a session is answered at once.
     #[must_use]
     pub fn hold(&self) -> InFlight {
-        let mut held = self.server.start(self.connect.clone());
+        let mut held = self.connect();
         let poll = held.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         assert!(poll.is_pending(), "the connect is not held");
         held

@@ -16,7 +16,7 @@ use std::{
 
 use tokio::runtime::{Builder, Runtime};
 
-pub use client::{Client, InFlight, Server, post};
+pub use client::{Client, InFlight, Server, lasting, post};
 pub use paths::{PATHS, Path};
 
 /// Measures a piece of work; what goes on between two pieces is not measured.

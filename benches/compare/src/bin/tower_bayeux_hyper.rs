@@ -2,11 +2,12 @@
 
 use std::error::Error;
 
-use hyper_util::service::TowerToHyperService;
+use hyper::service::service_fn;
+use tower::Service;
 use tower_bayeux::BayeuxService;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    let bayeux = compare::bayeux();
-    compare::serve(TowerToHyperService::new(BayeuxService::new("/cometd", bayeux))).await
+    let bayeux = BayeuxService::new("/cometd", compare::bayeux());
+    compare::serve(service_fn(move |request| bayeux.clone().call(request))).await
 }
