@@ -113,8 +113,8 @@ fn how(contest: &Contest) -> String {
         "Written by `benches/compare/run`. {pinned} All over loopback, HTTP/1.1, long-polling, with cookies; messages of about 100 bytes; each \
          run {} s after a warm-up of 1 s, {} runs of each, the servers in turn. Those in Rust are built for production, with `lto = \"fat\"` and \
          one codegen unit. Every server is started anew for each run. Bare hyper is the floor: it speaks no \
-         protocol, and answers long polls with ready-made bytes.\n\nThe absolute figures are those of one machine on one day. \
-         The ratios are what to look at.\n",
+         protocol, and answers long polls with ready-made bytes. It and tower-bayeux on hyper are functions to hyper \
+         (`service_fn`).\n\nThe absolute figures are those of one machine on one day. The ratios are what to look at.\n",
         contest.seconds, contest.repeats
     )
 }

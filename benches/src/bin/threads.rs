@@ -3,7 +3,10 @@
 
 use std::{
     hint::black_box,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::AcqRel},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -12,32 +15,51 @@ use benches::{Client, Server, fastest, lasting};
 use http_body_util::BodyExt;
 use tokio::{
     runtime::{Builder, Runtime},
+    sync::watch,
     task::{JoinHandle, unconstrained, yield_now},
 };
 use tower_bayeux::{AnswerInfo, BayeuxServer};
 
-const CHANNEL: &str = "/load/room/0";
 const CLIENTS: usize = 1_000;
 const PUBLISHERS: usize = 4;
 /// How many messages each of them publishes.
 const MESSAGES: usize = 200;
 
 /// How long it takes until all clients have got all messages.
-type Load = fn(&Runtime, &BayeuxServer, &[Arc<Client>]) -> Duration;
+type Load = fn(&Runtime, &BayeuxServer, &[Arc<Client>], usize) -> Duration;
 
 fn main() {
-    report("four publishers to 1,000 queues, which they poll in between", polled);
-    report("four publishers to 1,000 held connects, each a task of its own", held);
+    report(
+        "four publishers, each to the same 1,000 queues, of which it polls a quarter",
+        1,
+        polled,
+    );
+    report(
+        "four publishers, each to a quarter of 1,000 queues, which it polls",
+        PUBLISHERS,
+        polled,
+    );
+    report(
+        "four publishers, each to the same 1,000 held connects, message after message",
+        1,
+        held,
+    );
+}
+
+/// Where a client, or a publisher, is.
+fn channel(number: usize, channels: usize) -> String {
+    format!("/load/room/{}", number % channels)
 }
 
 /// Each publisher looks after a quarter of the clients: after each message it polls them all.
-fn polled(runtime: &Runtime, bayeux: &BayeuxServer, clients: &[Arc<Client>]) -> Duration {
-    let publishers = clients.chunks(CLIENTS / PUBLISHERS).map(|quarter| {
-        let (bayeux, quarter) = (bayeux.clone(), quarter.to_vec());
+fn polled(runtime: &Runtime, bayeux: &BayeuxServer, clients: &[Arc<Client>], channels: usize) -> Duration {
+    let publishers = (0..PUBLISHERS).map(|number| {
+        let bayeux = bayeux.clone();
+        let mine: Vec<_> = clients.iter().skip(number).step_by(PUBLISHERS).cloned().collect();
         async move {
             for _ in 0..MESSAGES {
-                let _ = bayeux.publish(CHANNEL, "x");
-                for client in &quarter {
+                let _ = bayeux.publish(channel(number, channels), "x");
+                for client in &mine {
                     black_box(unconstrained(async { client.poll() }).await);
                 }
                 yield_now().await;
@@ -49,28 +71,34 @@ fn polled(runtime: &Runtime, bayeux: &BayeuxServer, clients: &[Arc<Client>]) -> 
     start.elapsed()
 }
 
-/// Each client asks for more as soon as it has got something.
-fn held(runtime: &Runtime, bayeux: &BayeuxServer, clients: &[Arc<Client>]) -> Duration {
-    let clients = clients.iter().map(|client| {
-        let client = Arc::clone(client);
+/// Each client asks for more as soon as it has got something; the next message of each publisher goes out when all have
+/// got all that have been published.
+fn held(runtime: &Runtime, bayeux: &BayeuxServer, clients: &[Arc<Client>], channels: usize) -> Duration {
+    let rounds = Arc::new(Rounds::default());
+    let clients = clients.iter().enumerate().map(|(number, client)| {
+        let (client, rounds) = (Arc::clone(client), Arc::clone(&rounds));
         async move {
-            let mut missing = PUBLISHERS * MESSAGES;
-            while missing > 0 {
+            let mut got = 0;
+            while got < PUBLISHERS * MESSAGES {
                 let response = client.connect().await;
-                missing -= response
+                let messages = response
                     .extensions()
                     .get::<AnswerInfo>()
                     .map_or(0, |info| info.messages);
                 black_box(response.into_body().collect().await.is_ok());
+                got += messages;
+                if messages > 0 && got % PUBLISHERS == 0 {
+                    rounds.note(number);
+                }
             }
         }
     });
-    let publishers = (0..PUBLISHERS).map(|_| {
-        let bayeux = bayeux.clone();
+    let publishers = (0..PUBLISHERS).map(|number| {
+        let (bayeux, rounds) = (bayeux.clone(), Arc::clone(&rounds));
         async move {
-            for _ in 0..MESSAGES {
-                let _ = bayeux.publish(CHANNEL, "x");
-                yield_now().await;
+            for round in 0..MESSAGES {
+                let _ = rounds.ended.subscribe().wait_for(|ended| *ended >= round).await;
+                let _ = bayeux.publish(channel(number, channels), "x");
             }
         }
     });
@@ -79,6 +107,30 @@ fn held(runtime: &Runtime, bayeux: &BayeuxServer, clients: &[Arc<Client>]) -> Du
     all.extend(publishers.map(|publisher| runtime.spawn(publisher)));
     wait(runtime, all);
     start.elapsed()
+}
+
+/// How many rounds of messages have reached all clients. Counted by groups, so that threads share little of it.
+#[derive(Default)]
+struct Rounds {
+    groups: [Group; GROUPS],
+    full: AtomicUsize,
+    ended: watch::Sender<usize>,
+}
+
+const GROUPS: usize = 20;
+
+#[derive(Default)]
+#[repr(align(128))]
+struct Group(AtomicUsize);
+
+impl Rounds {
+    /// A client has got all that there is so far.
+    fn note(&self, client: usize) {
+        let has_all = |counter: &AtomicUsize, all: usize| (counter.fetch_add(1, AcqRel) + 1).is_multiple_of(all);
+        if has_all(&self.groups[client % GROUPS].0, CLIENTS / GROUPS) && has_all(&self.full, GROUPS) {
+            self.ended.send_modify(|ended| *ended += 1);
+        }
+    }
 }
 
 fn wait(runtime: &Runtime, tasks: Vec<JoinHandle<()>>) {
@@ -90,7 +142,7 @@ fn wait(runtime: &Runtime, tasks: Vec<JoinHandle<()>>) {
 }
 
 /// The fastest of several runs on so many threads, and the CPU time of them all.
-fn time(load: Load, threads: usize) -> (f64, f64) {
+fn time(load: Load, channels: usize, threads: usize) -> (f64, f64) {
     let runtime = Builder::new_multi_thread()
         .worker_threads(threads)
         .enable_time()
@@ -102,26 +154,26 @@ fn time(load: Load, threads: usize) -> (f64, f64) {
     let server = Server::new(lasting().gather(Duration::ZERO).build());
     let clients: Vec<_> = {
         let _entered = runtime.enter();
-        let client = || {
+        let client = |number| {
             let client = Client::new(&server);
-            client.subscribe(&[CHANNEL.to_owned()]);
+            client.subscribe(&[channel(number, channels)]);
             Arc::new(client)
         };
-        (0..CLIENTS).map(|_| client()).collect()
+        (0..CLIENTS).map(client).collect()
     };
     let cpu = cpu_seconds();
-    let time = fastest(|| load(&runtime, &server.bayeux, &clients));
+    let time = fastest(|| load(&runtime, &server.bayeux, &clients, channels));
     (time, cpu_seconds() - cpu)
 }
 
-fn report(name: &str, load: Load) {
-    let (one, two) = (time(load, 1), time(load, 2));
+fn report(name: &str, channels: usize, load: Load) {
+    let (one, two) = (time(load, channels, 1), time(load, channels, 2));
     // What the machine has to give: two of all this, with nothing in common.
     let apart = thread::scope(|scope| {
-        let other = scope.spawn(|| time(load, 1).0);
-        time(load, 1).0.max(other.join().unwrap_or(f64::NAN))
+        let other = scope.spawn(|| time(load, channels, 1).0);
+        time(load, channels, 1).0.max(other.join().unwrap_or(f64::NAN))
     });
-    let each = |time: f64| time / (PUBLISHERS * MESSAGES * CLIENTS) as f64;
+    let each = |time: f64| time / (PUBLISHERS * MESSAGES * CLIENTS / channels) as f64;
     println!("{name}");
     println!("  {:<32} {:>8.2}", "times as fast with two threads", one.0 / two.0);
     println!("  {:<32} {:>8.2}", "times the CPU time", two.1 / one.1);
