@@ -99,11 +99,11 @@ impl BayeuxBuilder {
         self
     }
 
-    /// How long the answers to a fast session keep apart, so that several messages share one. Default 2.5 ms; zero switches
+    /// How long the answers to a fast session keep apart, so that several messages share one. Default 1.5 ms; zero switches
     /// it off.
     ///
-    /// A session is fast that has got more than two messages in this time, on average, for some times as long: with the
-    /// default, more than 800 a second. Its next answer leaves no sooner than this after the last, with all that has come,
+    /// A session is fast that has got more than one message in this time, on average, for many times as long: with the
+    /// default, more than 667 a second. Its next answer leaves no sooner than this after the last, with all that has come,
     /// or before if the queue is half full; where that brings fewer than three messages, such waits become rare. A
     /// message to a session that has got none for so long leaves at once, always. It is for transports that poll; those
     /// that push are never kept waiting.

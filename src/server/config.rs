@@ -27,7 +27,7 @@ pub struct Config {
     pub max_interval: Duration,
     /// How long a lazy message waits at most. Default 5 s.
     pub max_lazy_timeout: Duration,
-    /// How long a fast session's answers keep apart, so that messages share them. Default 2.5 ms.
+    /// How long a fast session's answers keep apart, so that messages share them. Default 1.5 ms.
     pub gather: Duration,
     /// Whether clients get what they publish themselves, where they have subscribed. Default yes.
     pub broadcast_to_publisher: bool,
@@ -110,7 +110,7 @@ impl Default for Config {
             interval: Duration::ZERO,
             max_interval: Duration::from_secs(30),
             max_lazy_timeout: Duration::from_secs(5),
-            gather: Duration::from_micros(2_500),
+            gather: Duration::from_micros(1_500),
             broadcast_to_publisher: true,
             max_queue_messages: 4096,
             max_queue_bytes: 8 * 1024 * 1024,

@@ -11,7 +11,7 @@ use super::{Hub, hub::nanos, queue::QueueLimits, record::State};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {
     length: Duration,
-    /// From message to message at the slowest pace that is fast, in nanoseconds: two in a window.
+    /// From message to message at the slowest pace that is fast, in nanoseconds: one in a window.
     gap: u64,
     /// How far ahead of that pace a session has to be: a hiccup, after which what was late comes all at once, makes none
     /// fast.
@@ -22,7 +22,7 @@ pub(crate) struct Window {
 
 impl Window {
     pub(crate) fn new(length: Duration) -> Self {
-        let gap = nanos(length / 2);
+        let gap = nanos(length);
         Self {
             length,
             gap,
