@@ -2,7 +2,7 @@
 //!
 //! What it shows:
 //!
-//! - [`BayeuxService::new`] as a complete hyper service: `/cometd` speaks Bayeux, every other path is a 404.
+//! - [`BayeuxService::new`] as all that hyper calls: `/cometd` speaks Bayeux, every other path is a 404.
 //! - HTTP/1.1 and HTTP/2 on one port, through hyper-util's `auto` server.
 //! - Every transport: long-polling, JSONP, event streams and, with `--features websocket`, WebSockets.
 //! - A graceful end: [`BayeuxServer::shutdown`] answers the held polls and closes streams and sockets, so hyper need not

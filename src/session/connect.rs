@@ -120,9 +120,12 @@ impl Connect {
         let Self { session, progress } = self;
         let mut state = session.state();
         let reason = progress.release_reason(session, &state).or(state.closed);
-        let taken = progress.finish(session, &mut state, reason.unwrap_or(Reason::NotHeld));
-        // Who does not want to be held sets the pace of answers himself.
-        state.stop_gathering();
+        let reason = reason.unwrap_or(Reason::NotHeld);
+        let taken = progress.finish(session, &mut state, reason);
+        if reason != Reason::Superseded {
+            // Who does not want to be held sets the pace of answers himself.
+            state.stop_gathering();
+        }
         taken
     }
 }

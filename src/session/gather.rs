@@ -1,5 +1,5 @@
-//! Gathering: a session that gets messages faster than its client polls gets several in one answer. The answer, not the
-//! message, is what costs.
+//! Gathering: a session that gets one message after another gets several in one answer. The answer, not the message, is
+//! what costs.
 
 use std::{mem, time::Duration};
 
