@@ -14,7 +14,9 @@ use std::{
 use common::{Answer, Client, pass, post, send};
 use http::{StatusCode, header};
 use serde_json::{Value, json};
-use tower_bayeux::{BayeuxBuilder, BayeuxServer, MessageRate, PolicyRequest, Reason, SecurityPolicy, Verdict};
+use tower_bayeux::{
+    BayeuxBuilder, BayeuxServer, MessageRate, PolicyRequest, Publication, Reason, SecurityPolicy, Verdict,
+};
 
 const COOKIE: &str = "BAYEUX_BROWSER=00000000000000000000000000000000000000ff";
 
@@ -179,6 +181,19 @@ async fn beyond_the_limit_of_held_connects_a_client_polls_and_loses_nothing() {
     assert_eq!(replaced.await.unwrap().events().len(), 1);
     assert_eq!(client.connect().await.events().len(), 1);
     client.hold().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_whose_connect_a_lazy_message_has_ended_takes_its_place_in_line_again() {
+    let server = BayeuxServer::builder().max_held_connects(1).build();
+    let lazy = Client::subscribed(&server, "/a").await;
+    let other = Client::connected(&server).await;
+    let held = lazy.hold().await;
+    server.send(Publication::new("/a", &1).unwrap().lazy(true)).unwrap();
+    assert_eq!(held.await.unwrap().events().len(), 1);
+    let _held = other.hold().await;
+    assert_eq!(lazy.connect().await.only()["successful"], true);
+    assert_eq!(limited(&server, Reason::HeldFull), 1);
 }
 
 #[tokio::test(start_paused = true)]

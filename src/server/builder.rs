@@ -105,8 +105,8 @@ impl BayeuxBuilder {
     /// A session is fast that has got more than one message in this time, on average, for many times as long: with the
     /// default, more than 667 a second. Its next answer leaves no sooner than this after the last, with all that has come,
     /// or before if the queue is half full; where that brings fewer than three messages, such waits become rare. A
-    /// message to a session that has got none for so long leaves at once, always. It is for transports that poll; those
-    /// that push are never kept waiting.
+    /// message to a session that has got none for so long leaves at once, always. It is for messages that come with the
+    /// answer to a connect, as a client that acknowledges gets them over a WebSocket, too; what is pushed never waits.
     ///
     /// It costs a fast session up to this time of latency, and saves an answer for each message that shares one: an
     /// answer costs about ten times what a further message in it does.

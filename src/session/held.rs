@@ -3,6 +3,7 @@
 use std::{
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -10,8 +11,8 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{Connect, Taken, connect::Progress, record::State, times::LONGEST};
-use crate::Reason;
+use super::{Connect, Session, Taken, connect::Progress, record::State, times::LONGEST};
+use crate::{Reason, sync::MutexGuard};
 
 pin_project! {
     /// A held connect. Has no task of its own: one waker in the session and one timer in here. Messages leave the
@@ -84,7 +85,7 @@ impl Connect {
         let Self { session, progress } = self;
         // A waker's own clone and drop may run anything, so never under the lock. One that was left here and has been woken
         // most likely finds a reason to answer, and needs no other; unless it was woken for what pushes.
-        let stays = !progress.is_held || progress.is_heartbeat;
+        let stays = !progress.is_held || !progress.polls;
         let mut waker = stays.then(|| cx.waker().clone());
         loop {
             let mut state = session.state();
@@ -96,7 +97,7 @@ impl Connect {
                 state.gather();
             }
             if let Some(reason) = progress.release_reason(session, &state) {
-                return Look::Answers(progress.finish(session, &mut state, reason));
+                return Look::Answers(progress.end_wait(session, state, reason));
             }
             if waker.is_none() && !is_known {
                 drop(state);
@@ -120,25 +121,107 @@ impl Connect {
     /// still open.
     fn time_out(&mut self) -> Taken {
         let Self { session, progress } = self;
-        let mut state = session.state();
+        let state = session.state();
         let otherwise = if state.queue.is_empty() || progress.is_heartbeat {
             Reason::Timeout
         } else {
             Reason::Delivered
         };
         let reason = progress.release_reason(session, &state).unwrap_or(otherwise);
-        let waker = (reason != Reason::Superseded && progress.polls).then(|| state.waker.take());
-        let taken = progress.finish(session, &mut state, reason);
-        drop(state);
-        drop(waker);
-        taken
+        progress.end_wait(session, state, reason)
     }
 }
 
 impl Progress {
+    /// Ends, and takes its waker with it: one that stayed would look like a connect that is still held. Where it is that of
+    /// a newer connect, or of what pushes, it is still needed.
+    fn end_wait(&mut self, session: &Arc<Session>, mut state: MutexGuard<'_, State>, reason: Reason) -> Taken {
+        let is_own = self.polls && reason != Reason::Superseded;
+        let waker = if is_own { state.waker.take() } else { None };
+        let taken = self.finish(session, &mut state, reason);
+        // A waker's drop may run anything, so never under the lock.
+        drop(state);
+        drop(waker);
+        taken
+    }
+
     /// Whether it is held, and whoever has to wake it takes its waker away. One that shares it with what pushes, or with a
     /// newer connect, can't tell by that.
     const fn sleeps(&self, state: &State) -> bool {
-        self.is_held && !self.is_heartbeat && self.is_newest(state)
+        self.is_held && self.polls && self.is_newest(state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use bytes::Bytes;
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::{
+        BayeuxServer,
+        protocol::ClientId,
+        session::{Asked, Delivery, Push, Role},
+    };
+
+    const A_WHILE: Duration = Duration::from_secs(30);
+
+    fn connect(session: &Arc<Session>, role: Role) -> Connect {
+        let asked = Asked {
+            role,
+            interval: None,
+            acknowledged: None,
+            at: Instant::now(),
+        };
+        Connect::begin(Arc::clone(session), asked).0
+    }
+
+    /// A session whose next connect is held.
+    fn session() -> Arc<Session> {
+        let hub = Arc::clone(&BayeuxServer::new().state().hub);
+        let session = Session::new(ClientId::generate(&hub.random), None, hub);
+        connect(&session, Role::Polls).answer_now().lease.commit();
+        session
+    }
+
+    fn offer(session: &Arc<Session>, lazy: Option<Duration>) {
+        let hub = Arc::clone(&session.hub);
+        let mut delivery = Delivery::new(&hub).lazily(lazy);
+        let accepted = session.offer(&Bytes::from_static(b"{}"), &mut delivery);
+        delivery.flush();
+        assert_eq!(accepted, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_pushes_to_a_client_that_acknowledges_hides_no_message_from_its_connect() {
+        let session = session();
+        session.keep_until_acknowledged();
+        let mut push = Push::attach(Arc::clone(&session), false);
+        let mut held = Box::pin(connect(&session, Role::Heartbeat).hold(Some(A_WHILE)));
+        let cx = &mut Context::from_waker(Waker::noop());
+        assert!(held.as_mut().poll(cx).is_pending());
+        assert!(push.poll_take(cx, 1).is_pending());
+        // Comes while the task that polls both is between them.
+        offer(&session, None);
+        assert!(push.poll_take(cx, 1).is_pending());
+        let Poll::Ready(taken) = held.as_mut().poll(cx) else {
+            panic!("it has a message to deliver");
+        };
+        assert_eq!((taken.reason, taken.lease.messages().len()), (Reason::Delivered, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connect_that_lazy_messages_have_ended_leaves_no_waker() {
+        let session = session();
+        let mut held = Box::pin(connect(&session, Role::Polls).hold(Some(A_WHILE)));
+        let cx = &mut Context::from_waker(Waker::noop());
+        assert!(held.as_mut().poll(cx).is_pending());
+        offer(&session, Some(A_WHILE / 3));
+        assert!(held.as_mut().poll(cx).is_pending());
+        advance(A_WHILE / 3).await;
+        let answer = held.as_mut().poll(cx);
+        assert!(answer.is_ready() && session.state().waker.is_none());
     }
 }

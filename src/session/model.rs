@@ -4,17 +4,18 @@
 //! bounds how often a thread is interrupted where it need not be; without it, all orders are tried.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
+    pin::pin,
     sync::{
         Arc, Weak,
         atomic::Ordering::{Relaxed, SeqCst},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
 
 use bytes::Bytes;
-use loom::{future::block_on, thread};
+use loom::thread;
 use tokio::time::Instant;
 
 use super::{
@@ -56,6 +57,25 @@ fn model(body: impl Fn() + Send + Sync + 'static) {
     model.check(body);
 }
 
+/// Loom's waker does not know its clones, as those of runtimes do; and a held connect looks at that.
+struct Known(Waker);
+
+impl Wake for Known {
+    fn wake(self: Arc<Self>) {
+        self.0.wake_by_ref();
+    }
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut known = None;
+    loom::future::block_on(poll_fn(|cx| {
+        let waker = known.get_or_insert_with(|| Waker::from(Arc::new(Known(cx.waker().clone()))));
+        assert!(waker.will_wake(&waker.clone()));
+        future.as_mut().poll(&mut Context::from_waker(waker))
+    }))
+}
+
 /// A session that was connected before, so that its connects are held.
 fn session() -> Arc<Session> {
     let rate = MessageRate::per_second(u32::MAX);
@@ -84,8 +104,12 @@ fn session() -> Arc<Session> {
 }
 
 fn connect(session: &Arc<Session>) -> Connect {
+    connect_as(session, Role::Polls)
+}
+
+fn connect_as(session: &Arc<Session>, role: Role) -> Connect {
     let asked = Asked {
-        role: Role::Polls,
+        role,
         interval: None,
         acknowledged: None,
         at: Instant::now(),
@@ -336,10 +360,30 @@ fn whoever_takes_over_what_is_pushed_is_woken() {
     });
 }
 
+#[test]
+fn what_pushes_leaves_the_wake_up_to_the_connect_of_a_client_that_acknowledges() {
+    model(|| {
+        let session = session();
+        session.keep_until_acknowledged();
+        let mut push = super::Push::attach(Arc::clone(&session), false);
+        let mut held = Box::pin(connect_as(&session, Role::Heartbeat).hold(Some(A_WHILE)));
+        let publisher = Arc::clone(&session);
+        let publisher = thread::spawn(move || offer(&publisher, "a"));
+        // One task polls both, as that of a socket does.
+        let taken = block_on(poll_fn(|cx| {
+            let answer = held.as_mut().poll(cx);
+            assert!(answer.is_ready() || push.poll_take(cx, 1).is_pending());
+            answer
+        }));
+        assert_eq!(sent(taken), ["a"]);
+        publisher.join().unwrap();
+    });
+}
+
 /// What is pushed until somebody else takes over.
 fn take(mut push: super::Push) -> Vec<Bytes> {
     let mut all = Vec::new();
-    block_on(std::future::poll_fn(|cx| {
+    block_on(poll_fn(|cx| {
         loop {
             match push.poll_take(cx, 1) {
                 Poll::Pending => return Poll::Pending,
