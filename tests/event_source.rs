@@ -5,12 +5,15 @@ mod common;
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{Client, advice, send};
+use common::{Client, advice, pass, send};
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use tower::ServiceExt;
-use tower_bayeux::{AnswerInfo, BayeuxServer, BayeuxService, Outcome, OverflowPolicy, Reason, Transport, Transports};
+use tower_bayeux::{
+    AnswerInfo, BayeuxServer, BayeuxService, MessageRate, Outcome, OverflowPolicy, Reason, Transport, Transports,
+};
 
 fn server() -> BayeuxServer {
     BayeuxServer::builder().transports(Transports::all()).build()
@@ -101,6 +104,30 @@ async fn a_connect_beside_the_stream_is_a_heartbeat_that_disturbs_nothing() {
     assert_eq!(stream.messages().await[0]["data"], 1);
     server.publish("/a", &2).unwrap();
     assert_eq!(stream.messages().await[0]["data"], 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn heartbeats_that_come_too_fast_are_spaced_and_the_stream_goes_on() {
+    let rate = MessageRate::per_second(1).burst(1);
+    let server = BayeuxServer::builder()
+        .transports(Transports::all())
+        .connect_rate(rate)
+        .build();
+    let client = Client::subscribed(&server, "/a").await;
+    let mut stream = Stream::open(&client).await;
+    let start = Instant::now();
+    for _ in 0..3 {
+        assert_eq!(client.send(heartbeat()).await.only()["successful"], true);
+    }
+    assert_eq!(start.elapsed(), Duration::from_secs(2));
+    let reading = tokio::spawn(async move { stream.messages().await });
+    pass(Duration::from_secs(1)).await;
+    client.send(heartbeat()).await;
+    client.send(heartbeat()).await;
+    server.publish("/a", &1).unwrap();
+    let published = Instant::now();
+    assert_eq!(reading.await.unwrap()[0]["data"], 1);
+    assert_eq!(published.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]

@@ -120,7 +120,8 @@ fn pending(
     } else if terms.is_early {
         exchange.state.hub.note(Trouble::ConnectsTooClose);
     }
-    let pace = if hold.is_some() || terms.is_first || terms.finds_messages {
+    // What is beside a stream has been spaced before it began. Held, it would take the stream's wake-ups away.
+    let pace = if hold.is_some() || terms.is_first || terms.finds_messages || terms.is_beside_stream {
         None
     } else {
         session.connect_pause().inspect(|_| exchange.note_paced())

@@ -70,6 +70,8 @@ pub(crate) struct Terms {
     pub(crate) interval: Option<Duration>,
     /// Whether it only keeps a session alive that is pushed to.
     pub(crate) is_elsewhere: bool,
+    /// Whether that is pushed to right now, by a task of its own.
+    pub(crate) is_beside_stream: bool,
     /// Whether the session was never connected before: then the connect is not held.
     pub(crate) is_first: bool,
     /// Whether the client came back before its pause was over.
@@ -165,6 +167,7 @@ impl Progress {
             times,
             interval,
             is_elsewhere,
+            is_beside_stream: asked.role == Role::Elsewhere && is_heartbeat,
             is_first: !state.connected,
             is_early: session.is_early(asked.at, &times),
             replaces,
