@@ -8,7 +8,9 @@ use std::{
 };
 
 use common::{Client, pass, poll_once, send_json, start};
-use serde_json::json;
+use http_body::Body;
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
 use tower_bayeux::{BayeuxServer, Event, Reason};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -88,6 +90,26 @@ async fn a_session_whose_answer_is_thrown_away_expires() {
     assert_eq!(server.stats().given_back_messages, 1);
     assert_lives_for(&server, LIFE).await;
     assert_eq!(server.stats().queued_messages, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_whose_client_takes_long_to_fetch_its_answer_lives_until_then() {
+    let server = server();
+    let client = Client::subscribed(&server, "/a").await;
+    let large = "x".repeat(1 << 20);
+    server.publish("/a", &large).unwrap();
+    let mut body = client.start_connect().await.into_body();
+    let size = body.size_hint().exact().unwrap();
+    let mut fetched = Vec::new();
+    while let Some(piece) = body.frame().await {
+        fetched.extend(piece.unwrap().into_data().unwrap());
+        assert_eq!(body.size_hint().exact(), Some(size - fetched.len() as u64));
+        pass(MAX_INTERVAL - MOMENT).await;
+    }
+    assert_eq!(server.session_count(), 1, "ended meanwhile");
+    let messages: Value = serde_json::from_slice(&fetched).unwrap();
+    assert_eq!(messages[0]["data"], large);
+    assert_lives_for(&server, MOMENT).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -29,7 +29,7 @@ pub(crate) struct QueueLimits {
 }
 
 /// Messages in order of arrival, serialised. Owns no memory until there are two: most answers carry one. From then on it
-/// keeps room for a few.
+/// keeps room for a few, until nothing comes any more.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Queue {
     /// The oldest. Without it there are no others either.
@@ -133,9 +133,10 @@ impl Queue {
         taken
     }
 
-    /// As [`take`](Self::take), but the next messages need not allocate again where these were few.
+    /// As [`take`](Self::take), but the next messages need not allocate again where these were few. Who gets none needs no
+    /// room.
     fn take_and_keep_room(&mut self) -> Self {
-        if self.others.is_empty() || self.others.capacity() > KEPT {
+        if self.is_empty() || !(1..=KEPT).contains(&self.others.capacity()) {
             return self.take();
         }
         Self {
@@ -297,6 +298,11 @@ mod tests {
             let room = queue.others.capacity();
             assert!(room <= KEPT && (room > 0) == keeps, "{room} after {messages}");
         }
+        queue.push_unbounded("a".into());
+        queue.take_oldest(usize::MAX);
+        assert!(queue.others.capacity() > 0, "one message alone needs none of it");
+        queue.take_oldest(usize::MAX);
+        assert_eq!(queue.others.capacity(), 0, "there was nothing to take");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The response body: the application's own, or an answer of ours.
 
 use std::{
+    mem,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -11,7 +13,7 @@ use pin_project_lite::pin_project;
 use smallvec::SmallVec;
 
 use super::event_source::Stream;
-use crate::session::Lease;
+use crate::session::{Lease, Session};
 
 pin_project! {
     /// The body of a response that passed a [`BayeuxService`](crate::BayeuxService): the inner service's body, untouched,
@@ -33,12 +35,31 @@ pin_project! {
 /// What an answer delivers: the messages of one connect, nearly always.
 pub(crate) type Leases = SmallVec<[Box<Lease>; 1]>;
 
-/// An answer: in one piece, or a stream of events. Until its bytes are asked for, the messages in it are on loan: dropped
-/// before, they go back to their queues.
+/// Larger answers are handed over in pieces of this size, in bytes: the HTTP server asks for the next when it has got rid of
+/// most of the last.
+const PIECE: usize = 64 * 1024;
+
+/// An answer, or a stream of events. Until its bytes are asked for, the messages in it are on loan: dropped before, they go
+/// back to their queues.
 #[derive(Debug)]
 pub(crate) enum AnswerBody {
     Whole { bytes: Bytes, leases: Leases },
+    Rest(Box<Rest>),
     Stream(Box<Stream>),
+}
+
+/// What is left of a large answer. A client that takes long to fetch it is alive all the while, and not to expire.
+#[derive(Debug)]
+pub(crate) struct Rest {
+    bytes: Bytes,
+    sessions: Vec<Arc<Session>>,
+}
+
+impl Rest {
+    fn next(&mut self) -> Bytes {
+        self.sessions.iter().for_each(|session| session.touch());
+        self.bytes.split_to(PIECE.min(self.bytes.len()))
+    }
 }
 
 impl Default for AnswerBody {
@@ -65,21 +86,36 @@ impl AnswerBody {
     pub(crate) const fn len(&self) -> Option<usize> {
         match self {
             Self::Whole { bytes, .. } => Some(bytes.len()),
+            Self::Rest(rest) => Some(rest.bytes.len()),
             Self::Stream(_) => None,
         }
     }
 
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         match self {
-            Self::Whole { bytes, leases } => {
+            Self::Whole { bytes, leases } if bytes.len() <= PIECE => {
                 for mut lease in leases.drain(..) {
                     lease.commit();
                 }
-                Poll::Ready((!bytes.is_empty()).then(|| std::mem::take(bytes)))
+                Poll::Ready((!bytes.is_empty()).then(|| mem::take(bytes)))
             }
+            Self::Whole { bytes, leases } => {
+                let mut bytes = mem::take(bytes);
+                let first = bytes.split_to(PIECE);
+                let sessions = leases.drain(..).map(sent).collect();
+                *self = Self::Rest(Box::new(Rest { bytes, sessions }));
+                Poll::Ready(Some(first))
+            }
+            Self::Rest(rest) => Poll::Ready((!rest.bytes.is_empty()).then(|| rest.next())),
             Self::Stream(stream) => stream.poll_bytes(cx),
         }
     }
+}
+
+/// Whose messages are on their way now.
+fn sent(mut lease: Box<Lease>) -> Arc<Session> {
+    lease.commit();
+    Arc::clone(lease.session())
 }
 
 impl<B> ResponseBody<B> {
