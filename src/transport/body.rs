@@ -102,7 +102,11 @@ impl AnswerBody {
             Self::Whole { bytes, leases } => {
                 let mut bytes = mem::take(bytes);
                 let first = bytes.split_to(PIECE);
-                let sessions = leases.drain(..).map(sent).collect();
+                let sessions = leases.drain(..).map(|mut lease| {
+                    lease.commit();
+                    Arc::clone(lease.session())
+                });
+                let sessions = sessions.collect();
                 *self = Self::Rest(Box::new(Rest { bytes, sessions }));
                 Poll::Ready(Some(first))
             }
@@ -110,12 +114,6 @@ impl AnswerBody {
             Self::Stream(stream) => stream.poll_bytes(cx),
         }
     }
-}
-
-/// Whose messages are on their way now.
-fn sent(mut lease: Box<Lease>) -> Arc<Session> {
-    lease.commit();
-    Arc::clone(lease.session())
 }
 
 impl<B> ResponseBody<B> {
