@@ -172,6 +172,20 @@ async fn it_is_served_where_cookies_are_required() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_knows_its_id_can_not_use_it() {
+    let server = BayeuxServer::new();
+    let session = local(&server).await;
+    session.subscribe("/a").await.unwrap();
+    let stranger = Client {
+        server: server.clone(),
+        id: session.session().id().to_string(),
+        cookie: None,
+    };
+    let reply = stranger.publish("/a", json!(1)).await;
+    assert_eq!(reply["error"], "402::session_unknown");
+}
+
+#[tokio::test(start_paused = true)]
 async fn extensions_see_what_it_sends_and_gets() {
     struct Marking;
 

@@ -156,13 +156,15 @@ fn role(exchange: &Exchange<'_>, message: &Inbound<'_>) -> Role {
     }
 }
 
-/// Only browsers that show themselves by their cookie are counted, and only where connections are short.
+/// Only browsers that show themselves by their cookie are counted, and only where connections are short. A session that
+/// belongs to none was made on a socket, and counts for the one that polls now.
 fn place_for(exchange: &Exchange<'_>, browser: Option<BrowserId>, replaces: bool) -> Place {
     let counters = &exchange.state.hub.counters;
     if !replaces && exchange.holds_enough() {
         counters.limited(Reason::HeldFull);
         return Place::Full;
     }
+    let browser = browser.or_else(|| exchange.cookies.ids.first().copied());
     let Some(browser) = browser else { return Place::Free };
     let is_counted = exchange.state.config.max_held_per_browser < usize::MAX
         && !exchange.pushes

@@ -57,6 +57,11 @@ impl BrowserCookies {
         self.ids.is_empty() && !self.foreign
     }
 
+    /// Whether nothing can be added to them, as on a socket.
+    pub(super) const fn are_fixed(&self) -> bool {
+        self.fixed_at.is_some()
+    }
+
     /// Whether this cookie may have been set too late to be among these. Faye's client opens its socket while it
     /// handshakes, and which of the two comes first is a matter of luck.
     fn may_precede(&self, cookie: BrowserId) -> bool {
@@ -220,8 +225,13 @@ impl Exchange<'_> {
             session.bind();
             return true;
         }
-        let is_excused = !session.is_bound() || self.cookies.may_precede(expected);
-        self.cookies.is_empty() && binding == BrowserBinding::OnFirstUse && is_excused
+        // A socket of before may still have the foreign one that the handshake's has replaced.
+        let is_excused = if self.cookies.may_precede(expected) {
+            self.cookies.ids.is_empty()
+        } else {
+            self.cookies.is_empty() && !session.is_bound()
+        };
+        binding == BrowserBinding::OnFirstUse && is_excused
     }
 
     /// The reply to a message that failed: whatever of it can be echoed is.

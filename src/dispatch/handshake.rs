@@ -95,12 +95,15 @@ pub(super) async fn handshake<'m>(exchange: &Exchange<'_>, message: &Inbound<'m>
 }
 
 impl Exchange<'_> {
-    /// The browser that the session will belong to: the one the client says it is, or a new one.
+    /// The browser that the session will belong to: the one the client says it is, or a new one. On a socket nobody can be
+    /// told of a new one, and the browser may be given another one later: there it is made only where it is required.
     fn origin(&self) -> Option<Origin> {
-        if self.state.config.browser_binding == BrowserBinding::Off {
-            return None;
-        }
         let brought = self.cookies.ids.first().copied();
+        match self.state.config.browser_binding {
+            BrowserBinding::Off => return None,
+            BrowserBinding::OnFirstUse if brought.is_none() && self.cookies.are_fixed() => return None,
+            BrowserBinding::OnFirstUse | BrowserBinding::Required => {}
+        }
         Some(Origin {
             browser: brought.unwrap_or_else(|| BrowserId::generate(&self.state.hub.random)),
             returned: brought.is_some(),

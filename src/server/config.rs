@@ -179,7 +179,9 @@ impl Config {
 pub enum BrowserBinding {
     /// A client that never sends the cookie is served by its `clientId` alone: many clients keep no cookies. Once it
     /// was returned, a request without it is refused; but not a WebSocket that was opened before the cookie was made,
-    /// or within ten seconds, and so may be without it because it was not set yet.
+    /// or within ten seconds, and so may be without it because it was not set yet. A session that is made on a WebSocket
+    /// which brought no cookie of this server's is tied to none, because nobody can set one there: it is served by its
+    /// `clientId` alone, on any transport.
     #[default]
     OnFirstUse,
     /// Every request after the handshake must bring the cookie, as with CometD. Clients without a cookie jar can't

@@ -13,7 +13,7 @@ use crate::{
     dispatch::{BrowserCookies, Dispatched, Exchange},
     panics::Contained,
     protocol::BrowserId,
-    server::{BrowserBinding, State},
+    server::State,
     transport::request::{self, Refusal},
 };
 
@@ -33,11 +33,10 @@ impl Opening {
         }
     }
 
-    /// Nobody can set a cookie on a socket. Where one is required, the socket itself vouches for the sessions made on it.
+    /// Nobody can set a cookie on a socket. Where one is required, and only there is there a new one, the socket itself
+    /// vouches for the sessions made on it.
     pub(super) fn note_browser(&mut self, browser: BrowserId) {
-        if self.state.config.browser_binding == BrowserBinding::Required {
-            Arc::make_mut(&mut self.cookies).ids.push(browser);
-        }
+        Arc::make_mut(&mut self.cookies).ids.push(browser);
     }
 }
 
