@@ -2,11 +2,13 @@
 
 mod common;
 
+use bytes::Bytes;
 use common::{BASE, post, send};
 use http::{HeaderName, HeaderValue, Request, StatusCode, header};
 use http_body_util::Full;
 use serde_json::json;
-use tower_bayeux::{BayeuxServer, Origins, Reason, Transports};
+use tower::ServiceExt;
+use tower_bayeux::{BayeuxServer, BayeuxService, Origins, Reason, Transports};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -19,7 +21,22 @@ fn server(origins: Origins) -> BayeuxServer {
 
 /// A handshake with these headers, to `chat.example:8080`.
 async fn status(server: &BayeuxServer, headers: &[(HeaderName, &str)]) -> StatusCode {
-    let mut request = post(json!([{ "channel": "/meta/handshake" }]).to_string());
+    let request = post(json!([{ "channel": "/meta/handshake" }]).to_string());
+    status_of(server, request, headers).await
+}
+
+/// The same by JSONP.
+async fn script(server: &BayeuxServer, headers: &[(HeaderName, &str)]) -> StatusCode {
+    let uri = format!("{BASE}?jsonp=f&message=%5B%7B%22channel%22:%22/meta/handshake%22%7D%5D");
+    let request = Request::get(uri).body(Full::default()).unwrap();
+    status_of(server, request, headers).await
+}
+
+async fn status_of(
+    server: &BayeuxServer,
+    mut request: Request<Full<Bytes>>,
+    headers: &[(HeaderName, &str)],
+) -> StatusCode {
     request
         .headers_mut()
         .insert(header::HOST, HeaderValue::from_static("chat.example:8080"));
@@ -122,24 +139,79 @@ async fn a_function_that_panics_says_no() {
 #[tokio::test(start_paused = true)]
 async fn a_script_of_another_site_is_told_by_what_browsers_say_of_it() {
     let server = server(Origins::own().and("https://friend.example"));
-    let script = async |site: &str, referer: Option<&str>| {
-        let uri = format!("{BASE}?jsonp=f&message=%5B%7B%22channel%22:%22/meta/handshake%22%7D%5D");
-        let mut request = Request::get(uri).header(SEC_FETCH_SITE, site);
-        if let Some(referer) = referer {
-            request = request.header(header::REFERER, referer);
+    for (site, referer, expected) in [
+        ("same-origin", None, StatusCode::OK),
+        ("cross-site", None, StatusCode::FORBIDDEN),
+        ("cross-site", Some("https://evil.example/"), StatusCode::FORBIDDEN),
+        ("cross-site", Some("https://friend.example/page?x=1"), StatusCode::OK),
+    ] {
+        let referer = referer.map(|referer| (header::REFERER, referer));
+        let headers: Vec<_> = [(SEC_FETCH_SITE, site)].into_iter().chain(referer).collect();
+        assert_eq!(script(&server, &headers).await, expected, "{headers:?}");
+    }
+}
+
+/// Browsers send no `Sec-Fetch-Site` over plain HTTP, older ones never do, and a page may keep `Referer` to itself.
+#[tokio::test(start_paused = true)]
+async fn a_script_of_which_browsers_say_less_is_told_by_its_referer_and_refused_without_one() {
+    let server = server(Origins::own().and("http://friend.example").and_if(|_, _| true));
+    assert_eq!(
+        script(&server, &[]).await,
+        StatusCode::FORBIDDEN,
+        "no function is asked"
+    );
+    let server = self::server(Origins::own().and("http://friend.example"));
+    for (referer, expected) in [
+        ("http://chat.example:8080/page", StatusCode::OK),
+        ("http://friend.example/", StatusCode::OK),
+        ("http://evil.example/", StatusCode::FORBIDDEN),
+        ("http://evil.example/?http://chat.example:8080/", StatusCode::FORBIDDEN),
+        ("http://chat.example:8080@evil.example/", StatusCode::FORBIDDEN),
+        ("about:blank", StatusCode::FORBIDDEN),
+        ("/page", StatusCode::FORBIDDEN),
+        ("", StatusCode::FORBIDDEN),
+    ] {
+        let headers = [(header::REFERER, referer)];
+        assert_eq!(script(&server, &headers).await, expected, "{referer}");
+        assert_eq!(status(&server, &headers).await, expected, "{referer}");
+    }
+    assert_eq!(script(&server, &[]).await, StatusCode::FORBIDDEN);
+    assert_eq!(
+        status(&server, &[]).await,
+        StatusCode::OK,
+        "a program that is no browser"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_any_page_may_a_script_need_not_say_whose_it_is() {
+    let server = BayeuxServer::builder().transports(Transports::all()).build();
+    assert_eq!(script(&server, &[]).await, StatusCode::OK);
+    let stranger = [(header::REFERER, "http://evil.example/")];
+    assert_eq!(script(&server, &stranger).await, StatusCode::OK);
+}
+
+/// A page can ask for it without an `Origin`, as for a script; it is not shown the answer, but the messages would be gone.
+#[tokio::test(start_paused = true)]
+async fn an_event_stream_is_told_by_its_referer_and_refused_without_one() {
+    let server = server(Origins::own());
+    let client = common::Client::handshake(&server).await;
+    let stream = async |headers: &[(HeaderName, &str)]| {
+        let mut request = Request::get(format!("{BASE}/{}", client.id)).header(header::HOST, "chat.example:8080");
+        request = request.header(header::ACCEPT, "text/event-stream");
+        for (name, value) in headers {
+            request = request.header(name, *value);
         }
-        send(&server, request.body(Full::default()).unwrap()).await.status
+        let service = BayeuxService::new(BASE, server.clone());
+        let answer = service.oneshot(request.body(Full::<Bytes>::default()).unwrap()).await;
+        answer.unwrap().status()
     };
-    assert_eq!(script("same-origin", None).await, StatusCode::OK);
-    assert_eq!(script("cross-site", None).await, StatusCode::FORBIDDEN);
-    assert_eq!(
-        script("cross-site", Some("https://evil.example/")).await,
-        StatusCode::FORBIDDEN
-    );
-    assert_eq!(
-        script("cross-site", Some("https://friend.example/page?x=1")).await,
-        StatusCode::OK
-    );
+    assert_eq!(stream(&[]).await, StatusCode::FORBIDDEN);
+    let stranger = [(header::REFERER, "http://evil.example/")];
+    assert_eq!(stream(&stranger).await, StatusCode::FORBIDDEN);
+    let own = [(header::REFERER, "http://chat.example:8080/page")];
+    assert_eq!(stream(&own).await, StatusCode::OK);
+    assert_eq!(stream(&[(SEC_FETCH_SITE, "same-origin")]).await, StatusCode::OK);
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,19 +3,21 @@
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use http::{
-    HeaderMap, Uri,
+    HeaderMap, HeaderValue, Uri,
     header::{HOST, ORIGIN, REFERER},
     request::Parts,
 };
 
-use crate::panics::contain;
+use crate::{Transport, panics::contain};
 
 /// Which pages may use the server from within a browser, whatever the transport; for
 /// [`BayeuxBuilder::origins`](crate::BayeuxBuilder::origins).
 ///
 /// Browsers send the cookies of a host whatever page makes the request, and CORS does not keep a request from being made.
-/// They do say whose page it is: in `Origin`, and where that is missing, in `Sec-Fetch-Site` and `Referer`, as for the
-/// scripts of JSONP. Requests with none of these come from no page and pass.
+/// They do say whose page it is: in `Origin`, and where that is missing, in `Sec-Fetch-Site` or `Referer`, as for the
+/// scripts of JSONP. `POST`s and WebSockets with none of these come from no page and pass. Scripts and event streams with
+/// none are refused: over plain HTTP, and in old browsers, a page can see to it that there is none. Your own pages need
+/// `Referer` there.
 ///
 /// ```
 /// use tower_bayeux::{BayeuxServer, Origins};
@@ -60,8 +62,8 @@ impl Origins {
     }
 
     /// Whether the page that makes a request may.
-    pub(crate) fn permit(&self, request: &Parts) -> bool {
-        match page_of(&request.headers) {
+    pub(crate) fn permit(&self, request: &Parts, transport: Transport) -> bool {
+        match page_of(&request.headers, transport) {
             Page::None => true,
             Page::Unknown => false,
             Page::Of(origin) => {
@@ -99,18 +101,32 @@ enum Page<'a> {
     Unknown,
 }
 
-fn page_of(headers: &HeaderMap) -> Page<'_> {
+/// Browsers send `Sec-Fetch-Site` by HTTPS and to their own machine alone, and old ones never; `Referer` a page may keep to
+/// itself.
+fn page_of(headers: &HeaderMap, transport: Transport) -> Page<'_> {
     if let Some(origin) = headers.get(ORIGIN) {
         return origin.to_str().map_or(Page::Unknown, |origin| Page::Of(origin.into()));
     }
-    match headers.get("sec-fetch-site").map(http::HeaderValue::as_bytes) {
-        None | Some(b"same-origin" | b"none") => Page::None,
-        Some(_) => referer(headers).map_or(Page::Unknown, |origin| Page::Of(origin.into())),
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    match (site, headers.get(REFERER)) {
+        (Some(b"same-origin" | b"none"), _) => Page::None,
+        (_, Some(referer)) => origin_of(referer).map_or(Page::Unknown, |origin| Page::Of(origin.into())),
+        (None, None) if names_its_page(transport) => Page::None,
+        (_, None) => Page::Unknown,
     }
 }
 
-fn referer(headers: &HeaderMap) -> Option<String> {
-    let referer: Uri = headers.get(REFERER)?.to_str().ok()?.parse().ok()?;
+/// Whether a page can't make such a request without an `Origin`, so that one without comes from no page. It can load a
+/// script, and ask for an event stream whose answer it is not shown.
+const fn names_its_page(transport: Transport) -> bool {
+    match transport {
+        Transport::LongPolling | Transport::WebSocket => true,
+        Transport::CallbackPolling | Transport::EventSource => false,
+    }
+}
+
+fn origin_of(referer: &HeaderValue) -> Option<String> {
+    let referer: Uri = referer.to_str().ok()?.parse().ok()?;
     Some(format!("{}://{}", referer.scheme()?, referer.authority()?))
 }
 

@@ -43,7 +43,7 @@ where
 {
     let (request, body) = request.into_parts();
     if let Some(origins) = &state.config.origins
-        && !origins.permit(&request)
+        && !origins.permit(&request, transport)
     {
         return Answering::process(async move {
             Processed::Answered(answer::refuse(request::Refusal::Origin, transport, &state))
