@@ -33,12 +33,37 @@ async fn ask(server: &BayeuxServer, messages: Value) -> Answer {
     send(server, request(&query("f", &[&messages]))).await
 }
 
-/// What the script calls `f` with.
+fn script(answer: &Answer) -> &str {
+    std::str::from_utf8(&answer.body).unwrap()
+}
+
+/// The JSON that the script calls `f` with.
+#[track_caller]
+fn argument(answer: &Answer) -> String {
+    let script = script(answer);
+    let argument = script.strip_prefix("/**/f(").and_then(|rest| rest.strip_suffix(");"));
+    let argument = argument.unwrap_or_else(|| panic!("{script}"));
+    let quoted = argument
+        .strip_prefix("JSON.parse(")
+        .and_then(|rest| rest.strip_suffix(')'));
+    // With the escapes that it has, the string of a script is one of JSON, too.
+    quoted.map_or_else(|| argument.to_owned(), |text| serde_json::from_str(text).unwrap())
+}
+
 #[track_caller]
 fn messages(answer: &Answer) -> Vec<Value> {
-    let script = std::str::from_utf8(&answer.body).unwrap();
-    let json = script.strip_prefix("/**/f(").and_then(|rest| rest.strip_suffix(");"));
-    serde_json::from_str(json.unwrap_or_else(|| panic!("{script}"))).unwrap()
+    serde_json::from_str(&argument(answer)).unwrap()
+}
+
+/// The answer to a connect that finds a client's data, which is sent as it is.
+async fn answer_with(data: &str) -> Answer {
+    let server = server();
+    let client = Client::subscribed(&server, "/a").await;
+    let publish = format!(r#"[{{"channel":"/a","clientId":"{}","data":{data}}}]"#, client.id);
+    let reply = client.send_text(publish).await.only();
+    assert_eq!(reply["successful"], true, "{data}");
+    let connect = json!([{ "channel": "/meta/connect", "clientId": client.id }]);
+    ask(&server, connect).await
 }
 
 async fn handshake(server: &BayeuxServer) -> Value {
@@ -108,6 +133,44 @@ async fn line_separators_in_data_do_not_break_the_script() {
     let script = std::str::from_utf8(&answer.body).unwrap();
     assert!(script.contains(r"x\u2028y\u2029"), "{script}");
     assert_eq!(messages(&answer)[0]["data"], "x\u{2028}y\u{2029}");
+}
+
+/// Written into a script, it would set an object's prototype, and written twice it would be no script at all.
+#[tokio::test(start_paused = true)]
+async fn a_field_named_as_an_objects_prototype_is_one_like_any_other_and_breaks_no_script() {
+    for data in [
+        r#"{"__proto__":1,"__proto__":2}"#,
+        r#"{"a":[{"__proto__":{"b":"\"\\\n"}}]}"#,
+        r#"{"\u005f_proto__":1,"__proto\u005F_":2}"#,
+        "{\n\"__proto__\"\r\n\t:\"x\u{2028}y\u{2029}</script>ä'`${}\"}",
+        r#"[1,{"a":1,"b":"\u00e4"}]"#,
+    ] {
+        let answer = answer_with(data).await;
+        let script = script(&answer);
+        assert!(script.starts_with(r#"/**/f(JSON.parse("["#), "{script}");
+        assert!(script.ends_with(r#"]"));"#), "{script}");
+        assert!(!script.contains(['\n', '\r', '\u{2028}', '\u{2029}']), "{script}");
+        assert_eq!(answer.length, Some(script.len() as u64));
+        // It is passed on as it came, but for the separators.
+        let expected = data.replace('\u{2028}', r"\u2028").replace('\u{2029}', r"\u2029");
+        let argument = argument(&answer);
+        assert!(argument.contains(&expected), "{argument}");
+        assert_eq!(messages(&answer).last().unwrap()["channel"], "/meta/connect");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_script_reads_as_json_does_is_written_into_it() {
+    for data in [
+        r#"{"proto":"_proto_","a":1,"a":2}"#,
+        r#"["\"\\\n\t/</script>"]"#,
+        "{\n}",
+    ] {
+        let answer = answer_with(data).await;
+        let script = script(&answer);
+        assert!(script.starts_with(r#"/**/f([{"channel":"/a","data":"#), "{script}");
+        assert!(script.contains(data), "{script}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

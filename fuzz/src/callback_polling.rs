@@ -51,8 +51,8 @@ pub fn callback_polling(input: &[u8]) {
     });
 }
 
-/// What the script calls its function with; it does nothing else, whatever its name.
-fn arguments(script: &str) -> &str {
+/// The JSON that the script calls its function with; it does nothing else, whatever its name.
+fn arguments(script: &str) -> String {
     assert!(!script.contains(['\u{2028}', '\u{2029}']), "{script}");
     let call = script.strip_prefix("/**/").and_then(|script| script.strip_suffix(");"));
     let (name, arguments) = call.and_then(|call| call.split_once('(')).expect("a call");
@@ -65,5 +65,14 @@ fn arguments(script: &str) -> &str {
         name.len() <= 64 && name.chars().all(|letter| letter == '.' || is_letter(letter)),
         "{script}"
     );
-    arguments
+    let quoted = arguments
+        .strip_prefix("JSON.parse(")
+        .and_then(|arguments| arguments.strip_suffix(')'));
+    if let Some(text) = quoted {
+        // With the escapes that it has, the string of a script is one of JSON, too.
+        return serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {script}"));
+    }
+    // As a script it means what it does as JSON.
+    assert!(!arguments.contains("__proto__"), "{script}");
+    arguments.to_owned()
 }

@@ -5,6 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use http::request::Parts;
+use memchr::memmem;
 
 use super::{
     answer::{Form, refuse},
@@ -64,21 +65,54 @@ impl Callback {
     }
 
     /// The script that calls it. The comment in front keeps the first bytes, which a client chooses, from being taken
-    /// for another kind of file; the separators are line ends to old script engines, though not to JSON.
+    /// for another kind of file.
     pub(super) fn script(&self, json: &[u8]) -> Bytes {
         let mut script = Vec::with_capacity(json.len() + self.0.len() + 8);
         script.extend_from_slice(b"/**/");
         script.extend_from_slice(self.0.as_bytes());
-        script.push(b'(');
-        let mut rest = json;
-        while let Some((before, separator, after)) = split_at_separator(rest) {
-            script.extend_from_slice(before);
-            script.extend_from_slice(separator);
-            rest = after;
+        if may_name_prototype(json) {
+            script.extend_from_slice(b"(JSON.parse(\"");
+            push_quoted(&mut script, json);
+            script.extend_from_slice(b"\"));");
+        } else {
+            script.push(b'(');
+            push_literal(&mut script, json);
+            script.extend_from_slice(b");");
         }
-        script.extend_from_slice(rest);
-        script.extend_from_slice(b");");
         script.into()
+    }
+}
+
+/// Whether JSON may mean something else as part of a script. There a field `__proto__` sets the object's prototype, with
+/// escapes in its name or without, and two of them are a syntax error: the page would lose the whole answer.
+fn may_name_prototype(json: &[u8]) -> bool {
+    let has = |text: &[u8]| memmem::find(json, text).is_some();
+    has(b"__proto__") || has(br"\u")
+}
+
+/// Appends JSON as a value. The separators are line ends to old script engines, though not to JSON.
+fn push_literal(script: &mut Vec<u8>, json: &[u8]) {
+    let mut rest = json;
+    while let Some((before, separator, after)) = split_at_separator(rest) {
+        script.extend_from_slice(before);
+        script.extend_from_slice(separator);
+        rest = after;
+    }
+    script.extend_from_slice(rest);
+}
+
+/// Appends JSON as what stands between the quotes of a string, which may not have the white space that is between tokens.
+fn push_quoted(script: &mut Vec<u8>, json: &[u8]) {
+    let mut literal = Vec::with_capacity(json.len());
+    push_literal(&mut literal, json);
+    for byte in literal {
+        match byte {
+            b'"' | b'\\' => script.extend_from_slice(&[b'\\', byte]),
+            b'\n' => script.extend_from_slice(br"\n"),
+            b'\r' => script.extend_from_slice(br"\r"),
+            b'\t' => script.extend_from_slice(br"\t"),
+            _ => script.push(byte),
+        }
     }
 }
 
@@ -136,9 +170,26 @@ mod tests {
         assert_eq!(Callback::of("message=[]"), Ok(Callback(DEFAULT_NAME.into())));
     }
 
+    fn script(json: &str) -> String {
+        let script = Callback("f".into()).script(json.as_bytes());
+        String::from_utf8(script.into()).unwrap()
+    }
+
     #[test]
     fn line_separators_are_escaped() {
-        let script = Callback("f".into()).script("[\"a\u{2028}\u{2029}\u{2027}\"]".as_bytes());
-        assert_eq!(script, "/**/f([\"a\\u2028\\u2029\u{2027}\"]);".as_bytes());
+        assert_eq!(
+            script("[\"a\u{2028}\u{2029}\u{2027}\"]"),
+            "/**/f([\"a\\u2028\\u2029\u{2027}\"]);"
+        );
+    }
+
+    #[test]
+    fn what_may_name_the_prototype_is_a_string_to_be_parsed() {
+        assert_eq!(
+            script("{\"__proto__\":\r\n\t\"\\\"\u{2028}\"}"),
+            r#"/**/f(JSON.parse("{\"__proto__\":\r\n\t\"\\\"\\u2028\"}"));"#
+        );
+        assert_eq!(script(r#"["\u005f"]"#), r#"/**/f(JSON.parse("[\"\\u005f\"]"));"#);
+        assert_eq!(script(r#"["_proto_\n"]"#), r#"/**/f(["_proto_\n"]);"#);
     }
 }

@@ -54,6 +54,8 @@ const WORDS: &[&str] = &[
     "%5B",
     "%7D",
     "jsonp=",
+    "__proto__",
+    "\\u005f_proto__",
     "BAYEUX_BROWSER=",
     "; ",
     "=",
