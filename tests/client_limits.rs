@@ -247,6 +247,53 @@ async fn a_session_that_has_enough_subscriptions_is_refused_before_the_policy_is
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_array_of_more_channels_than_may_be_subscribed_is_refused_before_the_policy_is_asked() {
+    let asked = Counting::default();
+    let server = BayeuxServer::builder()
+        .max_subscriptions(10)
+        .security_policy(asked.clone())
+        .build();
+    let client = Client::connected(&server).await;
+    client.subscribe("/0").await;
+    let before = asked.0.load(Ordering::Relaxed);
+    let names: Vec<String> = (0..11).map(|number| format!("/{number}")).collect();
+    let reply = client
+        .ask(json!({ "channel": "/meta/subscribe", "subscription": names }))
+        .await;
+    assert_eq!(reply["error"], "403::subscribe_failed");
+    assert_eq!(asked.0.load(Ordering::Relaxed), before);
+    let reply = client
+        .ask(json!({ "channel": "/meta/subscribe", "subscription": names[..10] }))
+        .await;
+    assert_eq!(reply["successful"], true, "one of the ten it has already");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_policy_is_asked_once_about_a_channel_however_often_an_array_names_it() {
+    let asked = Counting::default();
+    let server = BayeuxServer::builder().security_policy(asked.clone()).build();
+    let client = Client::connected(&server).await;
+    let before = asked.0.load(Ordering::Relaxed);
+    let names = ["/a", "/b", "/a/"].repeat(10_000);
+    let reply = client
+        .ask(json!({ "channel": "/meta/subscribe", "subscription": names }))
+        .await;
+    assert_eq!(reply["successful"], true);
+    assert_eq!(reply["subscription"], json!(names), "as it came");
+    assert_eq!(asked.0.load(Ordering::Relaxed) - before, 2);
+    let channels: Vec<String> = client
+        .session()
+        .subscriptions()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert!(
+        channels.len() == 2 && channels.contains(&"/a".to_owned()),
+        "{channels:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_names_of_channels_are_limited_in_length_and_depth() {
     let server = BayeuxServer::builder()
         .max_channel_bytes(20)

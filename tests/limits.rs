@@ -2,7 +2,13 @@
 
 mod common;
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use common::{Client, advice};
 use http::StatusCode;
@@ -293,6 +299,23 @@ async fn a_session_lives_long_enough_to_connect_whatever_is_configured() {
     assert_eq!(client.connect().await.only()["successful"], true);
 }
 
+/// How often another task has its turn while `body` runs.
+async fn turns_during(body: impl Future<Output = ()>) -> usize {
+    let turns = Arc::new(AtomicUsize::new(0));
+    let counting = tokio::spawn({
+        let turns = Arc::clone(&turns);
+        async move {
+            loop {
+                turns.fetch_add(1, Relaxed);
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    body.await;
+    counting.abort();
+    turns.load(Relaxed)
+}
+
 /// A batch whose messages go to many is no reason for others to wait.
 #[tokio::test(start_paused = true)]
 async fn a_large_batch_lets_others_run_in_between() {
@@ -301,20 +324,19 @@ async fn a_large_batch_lets_others_run_in_between() {
     for _ in 0..500 {
         Client::subscribed(&server, "/a").await;
     }
-    let turns = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let counting = tokio::spawn({
-        let turns = turns.clone();
-        async move {
-            loop {
-                turns.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                tokio::task::yield_now().await;
-            }
-        }
-    });
     let batch: Vec<_> = (0..100).map(|data| json!({ "channel": "/a", "data": data })).collect();
-    client.send(Value::Array(batch)).await;
-    counting.abort();
+    let turns = turns_during(async { drop(client.send(Value::Array(batch)).await) }).await;
     // 50,000 deliveries: some ten of them for each unit of a budget of 128.
-    let turns = turns.load(std::sync::atomic::Ordering::Relaxed);
     assert!(turns >= 10, "{turns}");
+}
+
+/// Nor is one message that subscribes to thousands of channels.
+#[tokio::test(start_paused = true)]
+async fn a_large_subscribe_lets_others_run_in_between() {
+    let client = Client::connected(&BayeuxServer::new()).await;
+    let names: Vec<_> = (0..4000).map(|number| format!("/{number}")).collect();
+    let subscribe = json!([{ "channel": "/meta/subscribe", "subscription": names }]);
+    let turns = turns_during(async { drop(client.send(subscribe).await) }).await;
+    assert!(turns >= 30, "{turns}");
+    assert_eq!(client.session().subscriptions().len(), 4000);
 }

@@ -1,6 +1,6 @@
 //! What is over a limit is refused here, before work is done for it; and clients that do not heed advice are slowed down.
 
-use std::{collections::HashSet, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use http::HeaderName;
 use tokio::time::sleep;
@@ -25,10 +25,9 @@ pub(super) fn storm_pause(state: &State) -> Duration {
     STORM_PAUSE + state.hub.random.pause(STORM_PAUSE)
 }
 
-/// How many different ones there are that do not exist.
+/// How many there are that do not exist.
 fn count_new(channels: &[ChannelName], exists: impl Fn(&ChannelName) -> bool) -> usize {
-    let new: HashSet<&ChannelName> = channels.iter().filter(|channel| !exists(channel)).collect();
-    new.len()
+    channels.iter().filter(|channel| !exists(channel)).count()
 }
 
 impl Exchange<'_> {
@@ -51,7 +50,8 @@ impl Exchange<'_> {
             && (name.len() / 2 <= most || name.bytes().filter(|byte| *byte == b'/').count() <= most)
     }
 
-    /// Refuses what a session has no room for; asked before the policy is, and after it.
+    /// Refuses what a session has no room for, of channels of which no two are the same; asked before the policy is, and
+    /// after it.
     pub(super) fn check_room(&self, session: &Session, channels: &[ChannelName]) -> Result<(), Denied<'static>> {
         self.has_room(session, channels).map_err(|limit| {
             self.state.hub.counters.limited(limit);
@@ -62,6 +62,10 @@ impl Exchange<'_> {
     /// Whether a session may subscribe to these, as far as numbers go.
     fn has_room(&self, session: &Session, channels: &[ChannelName]) -> Result<(), Reason> {
         let config = &self.state.config;
+        // Not one by one, and under a lock, where none of them could be had.
+        if channels.len() > config.max_subscriptions {
+            return Err(Reason::SubscriptionsFull);
+        }
         let subscriptions = session.subscriptions();
         if subscriptions.numbers.len() + channels.len() > config.max_subscriptions {
             let added = count_new(channels, |channel| subscriptions.numbers.contains_key(channel));

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::task::coop::consume_budget;
+
 use super::{CONNECT, DISCONNECT, Exchange, HANDSHAKE, SUBSCRIBE, UNSUBSCRIBE, unknown};
 use crate::{
     Reason,
@@ -42,6 +44,8 @@ pub(super) async fn subscribe<'m>(
                 message,
             )
             .await?;
+        // There may be thousands.
+        consume_budget().await;
     }
     // Others may have come first while the policy was asked.
     exchange.check_room(session, &channels)?;

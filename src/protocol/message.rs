@@ -1,6 +1,6 @@
 //! Messages from clients, and what their fields say.
 
-use std::{borrow::Cow, fmt, time::Duration};
+use std::{borrow::Cow, collections::HashSet, fmt, time::Duration};
 
 use serde::{
     Deserialize, Deserializer,
@@ -39,6 +39,7 @@ pub(crate) struct ClientAdvice {
 /// The channels that a message (un)subscribes.
 #[derive(Debug)]
 pub(crate) struct Subscriptions<'a> {
+    /// Each once, however often it is named.
     pub(crate) channels: Vec<ChannelName>,
     /// The field as it came, to be echoed in the same shape.
     pub(crate) echo: Json<'a>,
@@ -137,12 +138,16 @@ impl<'a> Inbound<'a> {
         if names.is_empty() {
             return Err(BayeuxError::SubscriptionMissing.into());
         }
-        let channels = names
+        let mut channels = names
             .into_iter()
             .map(|name| {
                 ChannelName::parse(&name).map_err(|_| Denied::on_channel(BayeuxError::SubscriptionInvalid, name))
             })
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
+        if channels.len() > 1 {
+            let mut seen = HashSet::new();
+            channels.retain(|channel| seen.insert(channel.clone()));
+        }
         Ok(Subscriptions { channels, echo })
     }
 

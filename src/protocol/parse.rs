@@ -296,6 +296,14 @@ mod tests {
     }
 
     #[test]
+    fn a_channel_that_is_named_again_counts_once() {
+        let messages = parse(r#"{"subscription":["/b","/a","/b/","/a","/b"]}"#).unwrap();
+        let subscriptions = messages[0].subscriptions().unwrap();
+        assert_eq!(subscriptions.channels, ["/b", "/a"]);
+        assert_eq!(subscriptions.echo.get(), r#"["/b","/a","/b/","/a","/b"]"#);
+    }
+
+    #[test]
     fn advice_takes_any_number_that_is_not_negative() {
         let advice = |json: &str| {
             let text = format!(r#"{{"advice":{json}}}"#);

@@ -1,9 +1,6 @@
 //! Who hears what: the subscriptions of sessions and of the server itself.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, Weak},
-};
+use std::sync::{Arc, Weak};
 
 use http::request::Parts;
 
@@ -22,7 +19,8 @@ pub(crate) enum NotSubscribed {
 }
 
 impl State {
-    /// Subscribes a session to all of `channels` or to none, and announces those that are new to it.
+    /// Subscribes a session to all of `channels`, of which no two are the same, or to none, and announces those that are
+    /// new to it.
     pub(crate) fn subscribe(
         &self,
         session: &Arc<Session>,
@@ -33,10 +31,9 @@ impl State {
         if subscriptions.closed || !session.is_open() {
             return Err(NotSubscribed::SessionClosed);
         }
-        let mut seen = HashSet::new();
         let added: Vec<ChannelName> = channels
             .iter()
-            .filter(|channel| !subscriptions.numbers.contains_key(*channel) && seen.insert(*channel))
+            .filter(|channel| !subscriptions.numbers.contains_key(*channel))
             .cloned()
             .collect();
         if subscriptions.numbers.len() + added.len() > self.config.max_subscriptions {
