@@ -10,7 +10,7 @@ use crate::{
     channel::Message,
     policy::Operation,
     protocol::{BayeuxError, Denied, Frame, Inbound, replace_lone_surrogates},
-    session::{Delivery, ServerSession, Session},
+    session::{Attempt, Delivery, ServerSession, Session},
 };
 
 /// Publishes the message's data. The publisher's `id`, `clientId` and any other field stay here; `ext` goes on only if
@@ -35,12 +35,9 @@ pub(super) async fn publish<'m>(
             message,
         )
         .await?;
-    if session
-        .as_deref()
-        .is_some_and(|session| is_repeated(exchange, session, message))
-    {
+    let Some(mut attempt) = attempt(exchange, session.as_ref(), name, message) else {
         return Ok(());
-    }
+    };
     let data = replace_lone_surrogates(message.data());
     let ext = message
         .ext()
@@ -53,11 +50,19 @@ pub(super) async fn publish<'m>(
     let message_of = Message::new(frame, session.map(ServerSession::new));
     let published = exchange.state.vet(message_of, message.whole(), Some(exchange.request));
     let published = published.ok_or(BayeuxError::MessageDeleted)?;
-    let deliveries = exchange.state.publish(&published);
-    pay_for(deliveries).await;
+    if !attempt.is_heard() {
+        let deliveries = exchange.state.publish(&published);
+        if callable {
+            attempt.heard();
+        } else {
+            attempt.done();
+        }
+        pay_for(deliveries).await;
+    }
     if callable {
         // In a box, so that it takes no room in the future of every other request.
         Box::pin(call_services(exchange, message, channel, &published, caller.as_ref())).await;
+        attempt.done();
     }
     Ok(())
 }
@@ -100,12 +105,19 @@ fn publisher<'m>(exchange: &Exchange<'_>, message: &Inbound<'m>) -> Result<Optio
     exchange.sender(message).map(Some)
 }
 
-/// Whether the session has lately published a message of the same `id`: then its reply was lost, and this is another
-/// try.
-fn is_repeated(exchange: &Exchange<'_>, session: &Session, message: &Inbound<'_>) -> bool {
+/// Begins to publish; `None` if the session has lately published this message: then its reply was lost, and this is another
+/// try. A client that has begun to count anew uses the `id` of another one, so the `id` alone says nothing.
+fn attempt(
+    exchange: &Exchange<'_>,
+    session: Option<&Arc<Session>>,
+    name: &str,
+    message: &Inbound<'_>,
+) -> Option<Attempt> {
     let window = exchange.state.config.duplicate_window;
-    match message.id() {
-        Ok(Some(id)) if window > 0 => session.has_published(id.get(), window),
-        _ => false,
+    match (session, message.id()) {
+        (Some(session), Ok(Some(id))) if window > 0 => {
+            Attempt::begin(session, window, [name, id.get(), message.data()])
+        }
+        _ => Some(Attempt::default()),
     }
 }

@@ -242,9 +242,17 @@ impl BayeuxBuilder {
         self
     }
 
-    /// How many publishes of a session are remembered by their `id`. Default 0: none. A message whose `id` is among them
-    /// is answered with success and not published again; Faye's clients repeat a message whose reply was lost. Turn it
-    /// on only if your clients give each message an `id` of its own, as CometD's and Faye's do.
+    /// How many publishes of a session are remembered. Default 0: none. A message with the `id`, the channel and the data
+    /// (as [extensions](crate::extension) leave them) of one of them is another try of a client that did not get the reply, as
+    /// Faye's clients make it: it is answered with success and not published again. So is one that comes while the first is
+    /// still at work, whatever becomes of that.
+    ///
+    /// What has failed is not remembered: a message that was denied or deleted may be sent again. One whose request broke off
+    /// before its [handlers](crate::call) were through is not published again, but all of them are called again.
+    ///
+    /// Turn it on only if your clients give each message an `id` of its own. cometd.js does, but counts from 1 again when its
+    /// reload extension goes on with a session after a reload of the page: what it then sends is published, unless it has the
+    /// `id` of a message that is remembered and says the same on the same channel.
     pub const fn duplicate_window(mut self, messages: usize) -> Self {
         self.config.duplicate_window = messages;
         self

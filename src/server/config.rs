@@ -88,7 +88,7 @@ pub struct Config {
     pub acknowledgement: bool,
     /// Whether messages without a `clientId` are published, if the policy grants it. Default no.
     pub unconnected_publish: bool,
-    /// How many publishes of a session are remembered by their `id`, so that one that is sent again is not published
+    /// How many publishes of a session are remembered, so that one that is sent again with its `id` is not published
     /// again. Default 0: none.
     pub duplicate_window: usize,
     /// Whether each answer carries an [`AnswerInfo`](crate::AnswerInfo) in its extensions. Default yes.

@@ -1,6 +1,7 @@
 //! What all sessions of one server share.
 
 use std::{
+    hash::RandomState,
     sync::{
         Arc, Weak,
         atomic::{
@@ -67,6 +68,8 @@ pub(crate) struct Hub {
     pub(super) gather: Window,
     pub(crate) counters: Counters,
     pub(crate) random: Random,
+    /// What digests of messages are made with.
+    pub(super) digests: RandomState,
     pub(crate) host: Weak<dyn Host>,
     pub(super) browsers: Browsers,
     pub(crate) admission: Admission,
@@ -100,6 +103,7 @@ impl Hub {
             gather: Window::new(settings.gather),
             counters: Counters::default(),
             random: Random::new(),
+            digests: RandomState::new(),
             host,
             draining: AtomicBool::new(false),
             extended: AtomicBool::new(false),

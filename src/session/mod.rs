@@ -22,6 +22,7 @@ mod lazy;
 mod lease;
 #[cfg(all(test, model))]
 mod model;
+mod published;
 mod push;
 mod queue;
 mod rate;
@@ -45,6 +46,7 @@ pub(crate) use expiry::Sweeper;
 pub(crate) use held::Held;
 pub(crate) use hub::{Host, Hub, Settings};
 pub(crate) use lease::Lease;
+pub(crate) use published::Attempt;
 pub(crate) use push::Push;
 pub(crate) use queue::QueueLimits;
 pub(crate) use record::{Origin, Session, SubscriptionMap};

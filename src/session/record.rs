@@ -1,7 +1,7 @@
 //! The server's side of one client.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     sync::{Arc, atomic::Ordering::Relaxed},
     task::Waker,
     time::Duration,
@@ -14,6 +14,7 @@ use super::{
     Admitted, Delivery, Hub,
     acks::Acks,
     gather::Pace,
+    published::Published,
     queue::{Pushed, Queue},
     rate::{Bucket, MessageRate},
     times::{OwnTimes, Times},
@@ -87,8 +88,8 @@ pub(super) struct State {
     pub(super) pace: Pace,
     /// What is not known to have arrived, if the client acknowledges.
     pub(super) acks: Option<Box<Acks>>,
-    /// The `id`s of the latest publishes, if they are to be remembered.
-    published: Option<Box<Published>>,
+    /// The latest publishes, if they are to be remembered.
+    pub(super) published: Option<Box<Published>>,
     /// How many batches are open.
     pub(super) batches: u32,
     pub(super) rare: Option<Box<Rare>>,
@@ -103,10 +104,6 @@ pub(super) struct Rare {
     /// The right to the session, where there are so many for each.
     pub(super) admitted: Option<Admitted>,
 }
-
-/// The `id`s of the latest publishes, oldest first.
-#[derive(Debug, Default)]
-struct Published(VecDeque<Box<str>>);
 
 /// Why a session did not take a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -306,20 +303,6 @@ impl Session {
     /// Whether another consumer than connects gets the messages.
     pub(crate) fn is_pushed(&self) -> bool {
         self.state().is_pushed
-    }
-
-    /// Remembers the `id` of a publish among the last `window`, and says whether it was there already.
-    pub(crate) fn has_published(&self, id: &str, window: usize) -> bool {
-        let mut state = self.state();
-        let Published(ids) = &mut **state.published.get_or_insert_default();
-        if ids.iter().any(|published| **published == *id) {
-            return true;
-        }
-        while ids.len() >= window {
-            ids.pop_front();
-        }
-        ids.push_back(id.into());
-        false
     }
 
     /// Wakes the held connect, so that it looks round.
