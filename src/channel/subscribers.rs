@@ -149,10 +149,13 @@ impl Subscribers {
     }
 }
 
+/// The most room that a set keeps: each use of it clears all of that.
+const KEPT: usize = 4096;
+
 type AddressSet = HashSet<usize, BuildHasherDefault<AddressHasher>>;
 
 thread_local! {
-    /// Kept between publishes, so that a fan-out over several patterns allocates nothing once warm.
+    /// Kept between publishes, so that a fan-out over several patterns allocates nothing once warm, unless it is a large one.
     static SPARE: Cell<AddressSet> = Cell::default();
 }
 
@@ -173,6 +176,9 @@ impl Seen {
 impl Drop for Seen {
     fn drop(&mut self) {
         let mut set = std::mem::take(&mut self.0);
+        if set.capacity() > KEPT {
+            return;
+        }
         set.clear();
         // A thread that is ending has no place for it any more.
         let _ = SPARE.try_with(|spare| spare.set(set));
@@ -197,5 +203,28 @@ impl Hasher for AddressHasher {
     fn write_usize(&mut self, address: usize) {
         let mixed = (self.0 ^ address as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         self.0 = mixed ^ (mixed >> 32);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The room of this thread's set after so many subscribers.
+    fn room_after(subscribers: usize) -> usize {
+        let mut seen = Seen::borrow();
+        seen.0.extend(0..subscribers);
+        drop(seen);
+        let seen = Seen::borrow();
+        assert!(seen.0.is_empty());
+        seen.0.capacity()
+    }
+
+    #[test]
+    fn the_set_of_a_thread_is_kept_unless_it_has_grown_large() {
+        assert!(room_after(1000) >= 1000);
+        assert!(room_after(10) >= 1000, "it is the same one");
+        assert!(room_after(KEPT * 2) <= KEPT);
+        assert!(room_after(10) <= KEPT);
     }
 }
