@@ -3,7 +3,7 @@
 use std::sync::{Arc, RwLock};
 
 use super::{
-    pattern_map::PatternMap,
+    pattern_map::{Names, PatternMap},
     subscribers::{Seen, Subscriber, Subscribers},
 };
 use crate::{
@@ -68,7 +68,7 @@ impl ChannelIndex {
     }
 
     /// All names and patterns with at least one subscriber, in no particular order.
-    pub(crate) fn names(&self) -> Vec<ChannelName> {
+    pub(crate) fn names(&self) -> Names {
         read(&self.nodes).names(|_| true)
     }
 

@@ -12,6 +12,7 @@ pub use settings::ChannelSettings;
 pub use subscription::Subscription;
 
 pub(crate) use index::ChannelIndex;
+pub(crate) use pattern_map::Names;
 pub(crate) use settings::{Configured, Manner};
 pub(crate) use subscribers::Subscriber;
 pub(crate) use subscription::{Feed, Unsubscribe};

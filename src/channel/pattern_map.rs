@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::protocol::{ChannelName, prefixes};
+use crate::protocol::prefixes;
 
 /// Values by name or pattern. A wildcard stands last in a pattern or nowhere, so a channel with d segments can match
 /// d + 2 patterns only: the name itself, `*` under its parent, and `**` under each ancestor. They are found by slices
@@ -132,19 +132,40 @@ impl<T> PatternMap<T> {
         self.len
     }
 
-    /// All values, in no particular order.
-    pub(super) fn values(&self) -> impl Iterator<Item = &T> {
-        self.nodes.values().flat_map(|node| node.iter().map(|(_, value)| value))
-    }
-
     /// All names and patterns whose value `fits`, in no particular order.
-    pub(super) fn names(&self, fits: impl Fn(&T) -> bool) -> Vec<ChannelName> {
-        let mut names = Vec::new();
+    pub(super) fn names(&self, fits: impl Fn(&T) -> bool) -> Names {
+        let mut names = Names::default();
         for (prefix, node) in &self.nodes {
-            let fitting = node.iter().filter(|(_, value)| fits(value));
-            names.extend(fitting.filter_map(|(wildcard, _)| ChannelName::parse(&format!("{prefix}{wildcard}")).ok()));
+            for (wildcard, _) in node.iter().filter(|(_, value)| fits(value)) {
+                names.push(prefix, wildcard);
+            }
         }
         names
+    }
+}
+
+/// Names and patterns, copied out of a map one behind the other: publishes wait for the lock that this is done under.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    text: String,
+    /// Where each of them ends.
+    ends: Vec<usize>,
+}
+
+impl Names {
+    fn push(&mut self, prefix: &str, wildcard: &str) {
+        self.text.push_str(prefix);
+        self.text.push_str(wildcard);
+        self.ends.push(self.text.len());
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        let mut start = 0;
+        self.ends.iter().map(move |end| {
+            let name = self.text.get(start..*end);
+            start = *end;
+            name.unwrap_or_default()
+        })
     }
 }
 
@@ -155,5 +176,30 @@ impl<T> Node<T> {
         kinds
             .into_iter()
             .filter_map(|(wildcard, value)| Some((wildcard, value.as_ref()?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_copied_out_as_they_were_put_in() {
+        let mut map = PatternMap::<u32>::default();
+        let all = ["/a", "/a/*", "/a/**", "/**", "/b/c", "/*"];
+        for (number, name) in (0..).zip(all) {
+            *map.get_or_insert_default(name) = number;
+        }
+        let sorted = |names: Names| {
+            let mut names: Vec<String> = names.iter().map(str::to_owned).collect();
+            names.sort_unstable();
+            names
+        };
+        assert_eq!(
+            sorted(map.names(|_| true)),
+            ["/*", "/**", "/a", "/a/*", "/a/**", "/b/c"]
+        );
+        assert_eq!(sorted(map.names(|number| *number == 1)), ["/a/*"]);
+        assert!(sorted(map.names(|_| false)).is_empty());
     }
 }

@@ -3,12 +3,12 @@
 use std::{
     sync::{
         Arc, RwLock,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
 
-use super::pattern_map::PatternMap;
+use super::pattern_map::{Names, PatternMap};
 use crate::{
     attributes::Attributes,
     protocol::ChannelName,
@@ -115,16 +115,17 @@ struct Channel {
 #[derive(Debug, Default)]
 pub(crate) struct Configured {
     channels: RwLock<PatternMap<Channel>>,
-    /// Whether any of them concerns publishes: those pay no more than this where none does.
-    concerns_publishes: AtomicBool,
+    /// How many of them concern publishes, changed under the lock: publishes pay no more than this where none does.
+    concerning_publishes: AtomicUsize,
 }
 
 impl Configured {
     /// Sets everything at once: nobody sees a part of it.
     pub(crate) fn configure(&self, name: &ChannelName, settings: ChannelSettings) {
         let mut channels = write(&self.channels);
-        channels.get_or_insert_default(name.as_str()).settings = settings;
-        self.note(&channels);
+        let channel = channels.get_or_insert_default(name.as_str());
+        let before = std::mem::replace(&mut channel.settings, settings);
+        self.count(Some(&before), Some(&channel.settings));
     }
 
     pub(crate) fn settings(&self, name: &ChannelName) -> ChannelSettings {
@@ -137,14 +138,19 @@ impl Configured {
     pub(crate) fn remove(&self, name: &ChannelName) {
         let mut channels = write(&self.channels);
         let removed = channels.remove_if(name.as_str(), |_| true);
-        self.note(&channels);
+        self.count(removed.as_ref().map(|channel| &channel.settings), None);
         drop(channels);
         drop(removed);
     }
 
-    fn note(&self, channels: &PatternMap<Channel>) {
-        let any = channels.values().any(|channel| channel.settings.concerns_publishes());
-        self.concerns_publishes.store(any, Relaxed);
+    /// Counts settings that have gone out and those that have come in; called under the lock.
+    fn count(&self, gone: Option<&ChannelSettings>, come: Option<&ChannelSettings>) {
+        let concern = |settings: Option<&ChannelSettings>| settings.is_some_and(ChannelSettings::concerns_publishes);
+        match (concern(gone), concern(come)) {
+            (false, true) => self.concerning_publishes.fetch_add(1, Relaxed),
+            (true, false) => self.concerning_publishes.fetch_sub(1, Relaxed),
+            _ => return,
+        };
     }
 
     /// The attributes, if there may be some.
@@ -167,7 +173,7 @@ impl Configured {
     }
 
     /// All names and patterns that are persistent, in no particular order.
-    pub(crate) fn persistent(&self) -> Vec<ChannelName> {
+    pub(crate) fn persistent(&self) -> Names {
         read(&self.channels).names(|channel| channel.settings.persistent)
     }
 
@@ -179,7 +185,7 @@ impl Configured {
         max_lazy_timeout: Duration,
         manner: Manner,
     ) -> Manner {
-        if !self.concerns_publishes.load(Relaxed) {
+        if self.concerning_publishes.load(Relaxed) == 0 {
             return manner;
         }
         self.manner_on(channel(), max_lazy_timeout, manner)
@@ -194,5 +200,36 @@ impl Configured {
             }
         });
         manner
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn publishes_look_at_settings_as_long_as_some_concern_them() {
+        let configured = Configured::default();
+        let manner = |channel: &'static str| {
+            let plain = Manner {
+                lazy: None,
+                broadcast_to_publisher: true,
+            };
+            configured.manner(|| channel, Duration::from_secs(1), plain).lazy
+        };
+        let [a, b, c] = ["/a", "/b", "/c"].map(|name| ChannelName::parse(name).unwrap());
+        let lazy = || ChannelSettings::new().lazy(true);
+        for (name, settings) in [(&a, lazy()), (&a, lazy()), (&b, lazy()), (&c, ChannelSettings::new())] {
+            configured.configure(name, settings);
+        }
+        configured.remove(&c);
+        configured.remove(&c);
+        configured.configure(&a, ChannelSettings::new().persistent(true));
+        assert_eq!((manner("/a"), manner("/b")), (None, Some(Duration::from_secs(1))));
+        configured.remove(&b);
+        configured.remove(&a);
+        assert_eq!(configured.concerning_publishes.load(Relaxed), 0);
+        configured.configure(&a, ChannelSettings::new().broadcast_to_publisher(false));
+        assert_eq!(configured.concerning_publishes.load(Relaxed), 1);
     }
 }

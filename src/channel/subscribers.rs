@@ -32,6 +32,10 @@ impl Subscriber {
         }
     }
 
+    const fn is_session(&self) -> bool {
+        matches!(self, Self::Session(_))
+    }
+
     fn offer(&self, message: &Message, delivery: &mut Delivery<'_>) {
         match self {
             // A session that has just ended, or is full, has been counted by itself.
@@ -57,6 +61,8 @@ struct List {
     entries: Vec<(u64, Option<Subscriber>)>,
     next: u64,
     gaps: usize,
+    /// How many of them are sessions.
+    sessions: usize,
 }
 
 /// A subscriber taken out of its list, to be dropped once no lock is held.
@@ -92,6 +98,7 @@ impl Subscribers {
         let mut list = write(&self.list);
         let number = list.next;
         list.next += 1;
+        list.sessions += usize::from(subscriber.is_session());
         list.entries.push((number, Some(subscriber)));
         number
     }
@@ -104,6 +111,7 @@ impl Subscribers {
             .and_then(|index| list.entries.get_mut(index))
             .and_then(|(_, subscriber)| subscriber.take());
         list.gaps += usize::from(subscriber.is_some());
+        list.sessions -= usize::from(subscriber.as_ref().is_some_and(Subscriber::is_session));
         list.compact();
         Removed {
             _subscriber: subscriber,
@@ -116,9 +124,7 @@ impl Subscribers {
     }
 
     pub(super) fn session_count(&self) -> usize {
-        let is_session =
-            |(_, subscriber): &&(u64, Option<Subscriber>)| matches!(subscriber, Some(Subscriber::Session(_)));
-        read(&self.list).entries.iter().filter(is_session).count()
+        read(&self.list).sessions
     }
 
     /// Queues a message for every subscriber that is not in `seen` yet. Who joins meanwhile is not served: it may have

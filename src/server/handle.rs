@@ -113,7 +113,7 @@ impl BayeuxServer {
     /// How many sessions are alive.
     #[must_use]
     pub fn session_count(&self) -> usize {
-        usize::try_from(self.stats().sessions).unwrap_or(usize::MAX)
+        self.0.session_count()
     }
 
     /// A handle on a channel or pattern, whether or not it exists.
@@ -144,15 +144,13 @@ impl BayeuxServer {
     /// All names and patterns that somebody has subscribed to or that are persistent, in no particular order.
     #[must_use]
     pub fn channels(&self) -> Vec<ChannelName> {
-        let mut names = self.0.channels.names();
-        names.extend(self.0.deserted_channels());
-        names
+        self.0.channel_names()
     }
 
     /// How many names and patterns somebody has subscribed to or are persistent.
     #[must_use]
     pub fn channel_count(&self) -> usize {
-        self.0.channels.len() + self.0.deserted_channels().len()
+        self.0.channel_count()
     }
 
     /// How many sessions have subscribed to exactly this name or pattern; those that reach it by another pattern do not

@@ -4,7 +4,8 @@ use super::BayeuxServer;
 use crate::{session::Stats, trouble::Health};
 
 impl BayeuxServer {
-    /// A snapshot of the counters. Cheap: a few dozen loads, no lock.
+    /// A snapshot of the counters: some 700 loads, no lock. Cheap enough for a collector that asks every second, too dear for
+    /// each message.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.0.hub.stats()

@@ -47,8 +47,12 @@ impl State {
 
     /// Whether there are as many sessions as there may be.
     pub(crate) fn is_full(&self) -> bool {
-        let sessions = self.hub.counters.sessions.load(Relaxed);
-        usize::try_from(sessions).is_ok_and(|sessions| sessions >= self.config.max_sessions)
+        self.session_count() >= self.config.max_sessions
+    }
+
+    /// How many sessions are alive. The counter may be read in the middle of a change.
+    pub(super) fn session_count(&self) -> usize {
+        usize::try_from(self.hub.counters.sessions.load(Relaxed)).unwrap_or_default()
     }
 
     /// The live session of this id.

@@ -6,7 +6,7 @@ use http::request::Parts;
 
 use super::State;
 use crate::{
-    channel::{Feed, Subscriber, Subscription, Unsubscribe},
+    channel::{Feed, Names, Subscriber, Subscription, Unsubscribe},
     event::Event,
     protocol::ChannelName,
     session::{ServerSession, Session, SubscriptionMap},
@@ -94,11 +94,22 @@ impl State {
         self.channels.contains(name) || self.configured.is_persistent(name)
     }
 
-    /// Those that are persistent, though nobody has subscribed to them.
-    pub(super) fn deserted_channels(&self) -> Vec<ChannelName> {
-        let mut persistent = self.configured.persistent();
-        persistent.retain(|name| !self.channels.contains(name.as_str()));
-        persistent
+    /// Those that somebody has subscribed to, and those that are persistent.
+    pub(super) fn channel_names(&self) -> Vec<ChannelName> {
+        let subscribed = self.channels.names();
+        let persistent = self.configured.persistent();
+        let names = subscribed.iter().chain(self.deserted(&persistent));
+        names.filter_map(|name| ChannelName::parse(name).ok()).collect()
+    }
+
+    /// How many there are of them.
+    pub(super) fn channel_count(&self) -> usize {
+        self.channels.len() + self.deserted(&self.configured.persistent()).count()
+    }
+
+    /// Those of the persistent ones that nobody has subscribed to.
+    fn deserted<'n>(&self, persistent: &'n Names) -> impl Iterator<Item = &'n str> {
+        persistent.iter().filter(|name| !self.channels.contains(name))
     }
 
     /// A server-side subscription.
