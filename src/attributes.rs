@@ -3,10 +3,13 @@
 use std::{
     any::{Any, TypeId},
     mem,
-    sync::Arc,
+    sync::{Arc, PoisonError},
 };
 
-use crate::sync::{Mutex, lock};
+use crate::{
+    panics::contain,
+    sync::{Mutex, lock},
+};
 
 /// A value of any type.
 pub(crate) type Value = Arc<dyn Any + Send + Sync>;
@@ -58,6 +61,15 @@ impl Attributes {
         let removed = index.map(|index| values.swap_remove(index));
         drop(values);
         typed(removed)
+    }
+}
+
+/// Whoever lets go last, the sweeper for one, has others to see to: a value whose `Drop` panics does so for itself.
+impl Drop for Attributes {
+    fn drop(&mut self) {
+        for value in mem::take(self.0.get_mut().unwrap_or_else(PoisonError::into_inner)) {
+            contain(|| drop(value));
+        }
     }
 }
 

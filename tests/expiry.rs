@@ -318,6 +318,52 @@ fn sessions_expire_on_a_new_runtime_when_the_old_one_has_ended() {
     assert_eq!(server.session_count(), 0);
 }
 
+#[test]
+fn sessions_expire_on_a_new_runtime_though_the_old_one_is_kept_and_does_not_run() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().start_paused(true).build().unwrap()
+    };
+    let server = server();
+    let old = runtime();
+    old.block_on(Client::connected(&server));
+    runtime().block_on(async {
+        pass(LIFE).await;
+        Client::connected(&server).await;
+        assert_eq!(server.session_count(), 2);
+        pass(LIFE + SLACK).await;
+        assert_eq!(server.session_count(), 0);
+    });
+    // Whoever swept there has nothing to do any more.
+    old.block_on(pass(LIFE));
+    assert_eq!(old.metrics().num_alive_tasks(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attribute_that_panics_when_it_is_dropped_keeps_no_other_session_from_expiring() {
+    struct Bad<const NUMBER: u8>;
+
+    impl<const NUMBER: u8> Drop for Bad<NUMBER> {
+        fn drop(&mut self) {
+            panic!("on purpose");
+        }
+    }
+
+    let server = server();
+    for _ in 0..10 {
+        let session = Client::connected(&server).await.session();
+        session.insert_attribute(Bad::<1>);
+        session.insert_attribute(Bad::<2>);
+    }
+    let other = Client::connected(&server).await;
+    pass(LIFE / 2).await;
+    other.publish("/a", json!(1)).await;
+    pass(LIFE / 2 + SLACK).await;
+    assert_eq!(server.session_count(), 1);
+    pass(LIFE / 2).await;
+    assert_eq!(server.session_count(), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_session_that_the_server_ended_is_forgotten_though_nobody_fetches_the_farewell() {
     let server = server();

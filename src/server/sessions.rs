@@ -33,8 +33,8 @@ impl State {
         self.sessions.insert(Arc::clone(&session));
         self.hub.counters.sessions.fetch_add(1, Relaxed);
         self.hub.counters.sessions_added.fetch_add(1, Relaxed);
-        self.sweeper
-            .ensure_runs(self.this.clone() as Weak<dyn Host>, self.config.max_interval);
+        let this = self.this.clone() as Weak<dyn Host>;
+        self.sweeper.ensure_runs(this, self.config.max_interval, self.hub.now());
         let added = self.announce(|| Event::SessionAdded {
             session: ServerSession::new(Arc::clone(&session)),
             request: Arc::clone(request),

@@ -118,6 +118,7 @@ impl Host for State {
 
     fn sweep(&self, shard: usize) {
         let now = self.hub.now();
+        self.sweeper.runs(now);
         self.sessions
             .for_each_expired(shard, now, |session| self.expire(session));
         if self.config.client_address.is_some() {

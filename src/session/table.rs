@@ -4,6 +4,7 @@ use std::sync::{Arc, RwLock};
 
 use super::{Session, shard::Shard};
 use crate::{
+    panics::contain,
     protocol::ClientId,
     sync::{read, write},
 };
@@ -62,10 +63,16 @@ impl SessionTable {
         }
     }
 
-    /// Calls `visit` for each session of one shard whose deadline has passed, with no lock held.
-    pub(crate) fn for_each_expired(&self, shard: usize, now: u64, visit: impl FnMut(&Arc<Session>)) {
+    /// Calls `visit` for each session of one shard whose deadline has passed, with no lock held. What the application has
+    /// attached goes with the last reference to a session, and may panic: the others are to expire all the same.
+    pub(crate) fn for_each_expired(&self, shard: usize, now: u64, visit: impl Fn(&Arc<Session>)) {
         let Some(shard) = self.shards.get(shard) else { return };
         let expired = write(shard).expired(now);
-        expired.iter().for_each(visit);
+        for session in expired {
+            contain(|| {
+                visit(&session);
+                drop(session);
+            });
+        }
     }
 }
