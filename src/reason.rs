@@ -20,7 +20,8 @@ pub enum Reason {
     /// An older message made room for a newer one under
     /// [`OverflowPolicy::DropOldest`](crate::OverflowPolicy::DropOldest).
     OldestDropped,
-    /// A message found the queue full under [`OverflowPolicy::DropNewest`](crate::OverflowPolicy::DropNewest).
+    /// A message found the queue full under [`OverflowPolicy::DropNewest`](crate::OverflowPolicy::DropNewest), or full of what
+    /// the client has not acknowledged under [`OverflowPolicy::DropOldest`](crate::OverflowPolicy::DropOldest).
     NewestDropped,
     /// A server-side [`Subscription`](crate::Subscription) was not read fast enough.
     SubscriptionFull,

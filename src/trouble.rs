@@ -37,9 +37,10 @@ pub enum Health {
 
 /// Something wrong around the server that it can see by itself.
 ///
-/// One sign may be chance, so each takes several within a minute. It is counted
-/// ([`Stats::troubles`](crate::Stats::troubles)), told by [`Health::Degraded`], and said once in five minutes as a warning
-/// with its [`cure`](Self::cure), with the `tracing` feature.
+/// One sign may be chance, so most take several within a minute. [`SessionsFull`](Self::SessionsFull) takes one, and so does
+/// [`HoldsCut`](Self::HoldsCut), each sign of which stands for many holds that broke off alike. A sign is counted
+/// ([`Stats::troubles`](crate::Stats::troubles)); a trouble is told by [`Health::Degraded`], and said once in five minutes as a
+/// warning with its [`cure`](Self::cure), with the `tracing` feature.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Trouble {

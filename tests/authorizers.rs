@@ -4,7 +4,7 @@ mod common;
 
 use common::Client;
 use serde_json::{Value, json};
-use tower_bayeux::{Authorization, BayeuxServer, Grant, InvalidChannel, Operation, PolicyRequest};
+use tower_bayeux::{Authorization, BayeuxServer, ChannelName, Grant, InvalidChannel, Operation, PolicyRequest};
 
 async fn subscribe(client: &Client, channel: &str) -> Value {
     client
@@ -119,6 +119,59 @@ async fn patterns_are_asked_about_as_channels_of_their_own() {
         true,
         "needs a rule of its own"
     );
+}
+
+/// What is published on `/room/7` comes by whatever pattern the client could subscribe to.
+#[tokio::test(start_paused = true)]
+async fn a_rule_on_a_channel_is_not_asked_about_the_patterns_that_reach_it() {
+    for pattern in ["/room/*", "/room/**", "/**"] {
+        let server = BayeuxServer::new();
+        server.authorize("/room/7", Grant::NONE).unwrap();
+        let client = Client::connected(&server).await;
+        assert_eq!(subscribe(&client, "/room/7").await["successful"], false);
+        assert_eq!(client.publish("/room/7", json!(1)).await["successful"], false);
+        assert_eq!(subscribe(&client, pattern).await["successful"], true, "{pattern}");
+        server.publish("/room/7", &1).unwrap();
+        assert_eq!(client.poll().await.events(), [("/room/7".to_owned(), json!(1))]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_on_a_covering_pattern_closes_what_it_matches_and_the_patterns_below_it() {
+    for (rule, open) in [("/room/*", &["/**"][..]), ("/room/**", &["/**"]), ("/**", &[])] {
+        let server = BayeuxServer::new();
+        server.authorize(rule, Grant::NONE).unwrap();
+        let client = Client::connected(&server).await;
+        for channel in ["/room/7", "/room/*", "/room/**", "/**"] {
+            let expected = open.contains(&channel);
+            let reply = subscribe(&client, channel).await;
+            assert_eq!(reply["successful"], expected, "{rule} on {channel}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_on_everything_may_close_one_channel_by_whatever_it_is_reached() {
+    let server = BayeuxServer::new();
+    let closed = |_: Operation, request: &PolicyRequest<'_>| {
+        let asked = ChannelName::parse(request.channel());
+        if asked.is_ok_and(|asked| asked.matches("/room/7")) {
+            return Authorization::deny("closed");
+        }
+        Authorization::Grant
+    };
+    server.authorize("/**", closed).unwrap();
+    let client = Client::connected(&server).await;
+    for reaching in ["/room/7", "/room/*", "/room/**", "/**"] {
+        assert_eq!(subscribe(&client, reaching).await["successful"], false, "{reaching}");
+    }
+    for other in ["/room/8", "/room/7/*", "/room/7/a", "/*", "/lobby"] {
+        assert_eq!(subscribe(&client, other).await["successful"], true, "{other}");
+    }
+    assert_eq!(client.publish("/room/7", json!(1)).await["successful"], false);
+    assert_eq!(client.publish("/room/8", json!(1)).await["successful"], true);
+    server.publish("/room/7", &7).unwrap();
+    assert_eq!(client.poll().await.events(), [("/room/8".to_owned(), json!(1))]);
 }
 
 #[tokio::test(start_paused = true)]

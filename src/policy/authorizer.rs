@@ -12,6 +12,28 @@ use super::{Operation, PolicyRequest};
 /// A channel without rules is free. Where there are some, all that match are asked: one that denies, denies; if none
 /// denies, one that grants is needed. The reason of a refusal is the denying rule's, or `denied_by_not_granting`.
 ///
+/// A client that subscribes to a pattern is asked for as if that were a channel: those rules count whose pattern matches it
+/// as text, so a rule for `/room/*` counts for `/room/7`, `/room/*` and `/room/**`, one for `/**` for everything, and one for
+/// `/room/7` for neither `/room/*` nor `/**`. Messages are not checked again on their way out. So a rule for one channel alone
+/// does not keep its messages from those who subscribe to `/room/*`, `/room/**` or `/**`: these need rules too, or one rule
+/// for all that looks at what reaches the channel.
+///
+/// ```
+/// use tower_bayeux::{Authorization, BayeuxServer, ChannelName, Operation, PolicyRequest};
+///
+/// let bayeux = BayeuxServer::new();
+/// // Closes `/room/7`, by whatever name or pattern it is reached, and nothing else. Where other rules say who may use the
+/// // other channels, this one would say `Ignore` about them.
+/// bayeux.authorize("/**", |_: Operation, request: &PolicyRequest<'_>| {
+///     let asked = ChannelName::parse(request.channel());
+///     if asked.is_ok_and(|asked| asked.matches("/room/7")) {
+///         return Authorization::deny("closed");
+///     }
+///     Authorization::Grant
+/// })?;
+/// # Ok::<(), tower_bayeux::InvalidChannel>(())
+/// ```
+///
 /// [`Grant`] is ready-made; any closure of this shape is a rule too:
 ///
 /// ```
@@ -73,7 +95,8 @@ pub struct AuthorizerId(pub(super) u64);
 pub struct Grant(u8);
 
 impl Grant {
-    /// Grants nothing: alone on a channel, it closes it.
+    /// Grants nothing: what no other rule grants is refused. For one channel it does not close the patterns that reach it,
+    /// whose subscribers go on to get its messages; for `/**` it closes everything. See [`Authorizer`].
     pub const NONE: Self = Self(0);
     /// Grants to be the first on the channel.
     pub const CREATE: Self = Self(1);

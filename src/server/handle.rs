@@ -213,7 +213,8 @@ impl BayeuxServer {
     }
 
     /// Adds a rule for the channels that `pattern` matches. It stays until [`remove_authorizer`](Self::remove_authorizer)
-    /// and does not touch subscriptions that exist. See [`Authorizer`] for how rules add up.
+    /// and does not touch subscriptions that exist. See [`Authorizer`] for how rules add up, and why one for a single channel
+    /// is none for the patterns that reach it.
     ///
     /// # Errors
     ///
@@ -233,7 +234,8 @@ impl BayeuxServer {
     /// use tower_bayeux::{BayeuxServer, Grant};
     ///
     /// let bayeux = BayeuxServer::new();
-    /// let closed = bayeux.authorize("/room/7", Grant::NONE)?;
+    /// // Nobody may publish, nor subscribe to anything more.
+    /// let closed = bayeux.authorize("/**", Grant::NONE)?;
     /// // Later:
     /// assert!(bayeux.remove_authorizer(closed));
     /// # Ok::<(), tower_bayeux::InvalidChannel>(())

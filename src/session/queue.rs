@@ -14,7 +14,9 @@ pub enum OverflowPolicy {
     /// missed something.
     #[default]
     Disconnect,
-    /// The oldest messages make room.
+    /// The oldest messages make room. Those that a client has not [acknowledged](crate::BayeuxBuilder::acknowledgement) yet
+    /// can't: where they alone fill the bounds, the new message is dropped, and counts as
+    /// [`NewestDropped`](crate::Reason::NewestDropped).
     DropOldest,
     /// The new message is dropped.
     DropNewest,
