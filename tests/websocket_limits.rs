@@ -11,6 +11,10 @@ use common::{Client, pass, yield_until};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use socket::{ROOM, Socket};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
+    time::timeout,
+};
 use tokio_tungstenite::tungstenite::Message;
 use tower_bayeux::{BayeuxServer, OverflowPolicy, Reason, WebSocketConfig};
 
@@ -234,6 +238,68 @@ async fn pings_are_sent_and_answered() {
         socket.stream.next().await.unwrap().unwrap(),
         Message::Pong("hello".into())
     );
+}
+
+/// All that the server has to send, read to the last byte.
+async fn read_all(stream: &mut DuplexStream) -> Vec<u8> {
+    let mut all = Vec::new();
+    let silence = timeout(Duration::from_secs(1), async {
+        while stream.read_buf(&mut all).await.unwrap() > 0 {}
+    });
+    assert!(silence.await.is_err(), "the connection is closed");
+    all
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_pings_and_does_not_read_costs_no_memory() {
+    let server = BayeuxServer::new();
+    let mut socket = Socket::subscribed(&server, "/a").await;
+    let stream = socket.stream.get_mut();
+    let mut ping = vec![0x89, 0x80 | 125, 0, 0, 0, 0];
+    ping.extend([b'x'; 125]);
+    for _ in 0..10_000 {
+        stream.write_all(&ping).await.unwrap();
+    }
+    let pongs = read_all(stream).await.len();
+    assert!((ROOM..100 * 1024).contains(&pongs), "{pongs}");
+    server.publish("/a", &1).unwrap();
+    assert_eq!(socket.message().await["data"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_event_comes_in_fragments_with_pings_between_them() {
+    let websocket = WebSocketConfig::new().ping_interval(Duration::from_secs(1));
+    let server = BayeuxServer::builder().websocket(websocket).build();
+    let mut socket = Socket::subscribed(&server, "/a").await;
+    let large = "\u{fc}".repeat(100 * 1024);
+    server.publish("/a", &large).unwrap();
+    pass(Duration::from_secs(3)).await;
+    assert_eq!(server.stats().delivered_messages, 0, "it is on its way");
+    let mut frames = Vec::new();
+    let raw = read_all(socket.stream.get_mut()).await;
+    let mut rest = &raw[..];
+    while let [first, length, tail @ ..] = rest {
+        let (size, head) = match length {
+            126 => (usize::from(u16::from_be_bytes([tail[0], tail[1]])), 2),
+            127 => (
+                usize::try_from(u64::from_be_bytes(tail[..8].try_into().unwrap())).unwrap(),
+                8,
+            ),
+            length => (usize::from(*length), 0),
+        };
+        frames.push((*first, &tail[head..head + size]));
+        rest = &tail[head + size..];
+    }
+    assert!(frames.iter().all(|(_, payload)| payload.len() <= 64 * 1024));
+    let is_ping = |(first, _): &&(u8, &[u8])| *first == 0x89;
+    assert!(frames.iter().position(|frame| is_ping(&frame)).unwrap() < frames.len() - 1);
+    let data: Vec<_> = frames.iter().filter(|frame| !is_ping(frame)).collect();
+    let heads: Vec<u8> = data.iter().map(|(first, _)| *first).collect();
+    assert_eq!(heads, [0x01, 0, 0, 0x80]);
+    let text: Vec<u8> = data.iter().flat_map(|(_, payload)| payload.iter().copied()).collect();
+    let messages: Value = serde_json::from_slice(&text).unwrap();
+    assert_eq!(messages[0]["data"], large);
+    assert_eq!(server.stats().delivered_messages, 1);
 }
 
 #[tokio::test(start_paused = true)]

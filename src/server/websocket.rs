@@ -53,7 +53,7 @@ impl WebSocketConfig {
     }
 
     /// The largest frame, and the largest message of several frames, in bytes. Default 1 MiB. A larger one closes the
-    /// socket with code 1009; its session lives on.
+    /// socket with code 1009; its session lives on. An open socket keeps as much memory as its client's largest frame took.
     #[must_use]
     pub const fn max_message_bytes(mut self, bytes: usize) -> Self {
         self.max_message_bytes = bytes;

@@ -30,10 +30,14 @@ use tokio_tungstenite::{
 
 use super::{AnswerBody, AnswerInfo, Outcome, answer, request::Refusal};
 use crate::{Transport, server::State};
+use frame::FRAGMENT;
 use socket::Socket;
 
 /// What most messages of clients fit in. The library allocates it for each socket, at once.
 const READ_BUFFER: usize = 4 * 1024;
+
+/// What the library keeps for a client that does not read: a fragment, and pongs. When it is full, it keeps the last pong.
+const WRITE_BUFFER: usize = FRAGMENT + 4 * 1024;
 
 /// Answers the request to open a socket, and serves it on a task of its own from then on.
 pub(super) fn open(state: &Arc<State>, mut request: Parts) -> Response<AnswerBody> {
@@ -119,6 +123,7 @@ async fn serve(state: Arc<State>, request: Arc<Parts>, upgrade: OnUpgrade) {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
+        .max_write_buffer_size(WRITE_BUFFER)
         .max_message_size(limit)
         .max_frame_size(limit);
     let stream = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;

@@ -27,7 +27,7 @@ use tokio_tungstenite::{
 
 use super::{
     end::End,
-    frame::{Frame, Messages, answer},
+    frame::{Frame, InFlight, Messages, answer},
     message::{Opening, close, close_for, process},
 };
 use crate::{
@@ -41,6 +41,19 @@ use crate::{
 /// A session that is fed without pause must not keep its client from being heard. Far less than the runtime allows to be
 /// done in one turn.
 const FRAMES_IN_A_ROW: usize = 32;
+
+/// The socket is to be closed once what came last is processed.
+struct Closing {
+    frame: CloseFrame,
+    since: Instant,
+}
+
+impl From<CloseFrame> for Closing {
+    fn from(frame: CloseFrame) -> Self {
+        let since = Instant::now();
+        Self { frame, since }
+    }
+}
 
 type Processing = Pin<Box<dyn Future<Output = Result<Dispatched, CloseFrame>> + Send>>;
 
@@ -56,9 +69,11 @@ pub(super) struct Socket<T> {
     connects: Vec<(ConnectReply, Pin<Box<Held>>)>,
     outbox: VecDeque<Frame>,
     /// What was written last, until all of it is with the operating system.
-    in_flight: Option<Messages>,
+    in_flight: Option<InFlight>,
     processing: Option<Processing>,
-    closing: Option<CloseFrame>,
+    /// What came meanwhile. With one read ahead, a client that closes is noticed while its last message is processed.
+    ahead: Option<Utf8Bytes>,
+    closing: Option<Closing>,
     drained: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     timer: Pin<Box<Sleep>>,
     /// When something came last, and when it was a message.
@@ -84,6 +99,7 @@ where
             outbox: VecDeque::new(),
             in_flight: None,
             processing: None,
+            ahead: None,
             closing: None,
             drained: Some(Box::pin(async move { hub.wait_for_drain().await })),
             timer: Box::pin(sleep(tick(&state))),
@@ -102,8 +118,10 @@ where
     pub(super) async fn run(mut self) {
         let end = poll_fn(|cx| self.poll_end(cx)).await;
         // Half a frame of messages goes back to the queue, so the client must not get the rest of it.
-        let end = if self.in_flight.is_some() { End::Gone } else { end };
-        // The session need not wait until the client has confirmed.
+        let is_half = self.in_flight.as_ref().is_some_and(InFlight::has_messages);
+        let end = if is_half { End::Gone } else { end };
+        // Neither the session nor the application need wait until the client has confirmed.
+        self.processing = None;
         self.in_flight = None;
         self.outbox.clear();
         self.connects.clear();
@@ -149,18 +167,17 @@ where
         if std::task::ready!(self.stream.poll_flush_unpin(cx)).is_err() {
             return Poll::Ready(Some(End::Gone));
         }
-        if let Some(messages) = self.in_flight.take() {
-            messages.commit();
+        if let Some(written) = self.in_flight.take_if(|in_flight| in_flight.is_written()) {
+            written.commit();
         }
         let message = if std::mem::take(&mut self.is_ping_due) {
             Message::Ping(Bytes::new())
-        } else if let Some(frame) = self.next_frame(cx) {
-            self.in_flight = frame.messages;
-            Message::Text(Utf8Bytes::try_from(frame.json).unwrap_or_default())
+        } else if let Some(fragment) = self.next_fragment(cx) {
+            fragment
         } else if self.processing.is_none()
-            && let Some(frame) = self.closing.take()
+            && let Some(closing) = self.closing.take()
         {
-            return Poll::Ready(Some(End::Close(frame)));
+            return Poll::Ready(Some(End::Close(closing.frame)));
         } else {
             return Poll::Pending;
         };
@@ -173,8 +190,16 @@ where
         let drained = self.drained.as_mut();
         if drained.is_some_and(|drained| drained.as_mut().poll(cx).is_ready()) {
             self.drained = None;
-            self.closing = Some(close(CloseCode::Away, "the server shuts down"));
+            self.closing = Some(close(CloseCode::Away, "the server shuts down").into());
         }
+    }
+
+    /// The rest of what is being written, or the next frame.
+    fn next_fragment(&mut self, cx: &mut Context<'_>) -> Option<Message> {
+        if self.in_flight.is_none() {
+            self.in_flight = self.next_frame(cx).map(InFlight::from);
+        }
+        self.in_flight.as_mut()?.next()
     }
 
     /// What is to be written next: replies first, then events.
@@ -216,7 +241,7 @@ where
         self.push = None;
         self.is_bound = reason == Reason::Superseded;
         if matches!(reason, Reason::ClientDisconnect | Reason::ServerDisconnect) {
-            self.closing = Some(close(CloseCode::Normal, "disconnected"));
+            self.closing = Some(close(CloseCode::Normal, "disconnected").into());
             // A connect that has waited for the last event is answered now.
             self.poll_connects(cx);
         }
@@ -235,20 +260,12 @@ where
         }
     }
 
-    /// Goes on with what came last or, once that is answered, takes what comes next.
+    /// Goes on with what came last, or begins with what came next, and reads one message ahead.
     fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
-        if let Some(processing) = &mut self.processing {
-            let processed = std::task::ready!(processing.as_mut().poll(cx));
-            self.processing = None;
-            return Poll::Ready(match processed {
-                Ok(processed) => {
-                    self.accept(processed, cx);
-                    None
-                }
-                Err(frame) => Some(End::Close(frame)),
-            });
+        if let Poll::Ready(end) = self.poll_processing(cx) {
+            return Poll::Ready(end);
         }
-        if !self.outbox.is_empty() || self.closing.is_some() {
+        if self.ahead.is_some() {
             return Poll::Pending;
         }
         let message = match std::task::ready!(Pin::new(&mut self.stream).poll_next(cx)) {
@@ -263,7 +280,7 @@ where
         match message {
             Message::Text(text) => {
                 self.spoken_to = self.heard;
-                self.processing = Some(Box::pin(process(self.opening.clone(), text)));
+                self.ahead = Some(text);
             }
             Message::Binary(_) => {
                 let frame = close(CloseCode::Unsupported, "text only");
@@ -273,6 +290,27 @@ where
             _ => {}
         }
         Poll::Ready(None)
+    }
+
+    /// Pending if there is nothing to be processed, or it takes its time. The next message has to wait until the replies to
+    /// the last are out.
+    fn poll_processing(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
+        let may_begin = self.processing.is_none() && self.outbox.is_empty() && self.closing.is_none();
+        if may_begin && let Some(text) = self.ahead.take() {
+            self.processing = Some(Box::pin(process(self.opening.clone(), text)));
+        }
+        let Some(processing) = &mut self.processing else {
+            return Poll::Pending;
+        };
+        let processed = std::task::ready!(processing.as_mut().poll(cx));
+        self.processing = None;
+        Poll::Ready(match processed {
+            Ok(processed) => {
+                self.accept(processed, cx);
+                None
+            }
+            Err(frame) => Some(End::Close(frame)),
+        })
     }
 
     /// Binds the socket, and puts the replies into the outbox. A connect that ends by what came is answered first.
@@ -337,23 +375,32 @@ where
         }
     }
 
-    /// Has a ping sent when it is time, and ends a socket from which nothing comes.
+    /// Has a ping sent when it is time, and ends a socket from which nothing comes, or that can't come to its end.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         loop {
             std::task::ready!(self.timer.as_mut().poll(cx));
-            let last = if self.push.is_some() {
-                self.heard
-            } else {
-                self.spoken_to
-            };
-            let is_idle = last.elapsed() >= self.opening.state.config.websocket.idle_timeout;
-            if is_idle && self.processing.is_none() {
+            if self.is_idle() {
                 return Poll::Ready(End::Close(close(CloseCode::Away, "idle")));
+            }
+            let idle_timeout = self.opening.state.config.websocket.idle_timeout;
+            let overdue = |closing: &mut Closing| closing.since.elapsed() >= idle_timeout;
+            if let Some(closing) = self.closing.take_if(overdue) {
+                return Poll::Ready(End::Close(closing.frame));
             }
             self.is_ping_due = true;
             let next = Instant::now() + tick(&self.opening.state);
             self.timer.as_mut().reset(next);
         }
+    }
+
+    /// Whether nothing has come for too long, though it would have been read; without a session, nothing but pongs.
+    fn is_idle(&self) -> bool {
+        let (last, may_wait) = if self.push.is_some() {
+            (self.heard, self.processing.is_some() && self.ahead.is_some())
+        } else {
+            (self.spoken_to, self.processing.is_some())
+        };
+        !may_wait && last.elapsed() >= self.opening.state.config.websocket.idle_timeout
     }
 }
 

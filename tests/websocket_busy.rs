@@ -1,0 +1,135 @@
+//! A socket is heard while its last message takes its time.
+#![cfg(feature = "websocket")]
+
+mod common;
+#[path = "common/socket.rs"]
+mod socket;
+
+use std::{
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use common::yield_until;
+use futures_util::{SinkExt, StreamExt};
+use serde_json::json;
+use socket::Socket;
+use tokio::time::{Instant, timeout};
+use tokio_tungstenite::tungstenite::Message;
+use tower_bayeux::BayeuxServer;
+
+/// Whether a handler that never returns is at work.
+#[derive(Clone, Default)]
+struct AtWork(Arc<AtomicBool>);
+
+impl AtWork {
+    fn is_so(&self) -> bool {
+        self.0.load(SeqCst)
+    }
+}
+
+struct Working(AtWork);
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.0.0.store(false, SeqCst);
+    }
+}
+
+/// A subscriber of `/a` whose call is being handled, for ever.
+async fn calling(server: &BayeuxServer) -> (Socket, AtWork) {
+    let at_work = AtWork::default();
+    let working = at_work.clone();
+    let handler = move || {
+        let working = working.clone();
+        async move {
+            working.0.store(true, SeqCst);
+            let _working = Working(working);
+            pending::<()>().await;
+        }
+    };
+    server.service("/service/slow", handler).unwrap();
+    let mut socket = Socket::subscribed(server, "/a").await;
+    socket
+        .send(json!({ "channel": "/service/slow", "data": {}, "id": "call" }))
+        .await;
+    yield_until(|| at_work.is_so()).await;
+    (socket, at_work)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_closes_meanwhile_is_gone_and_its_events_wait_for_it() {
+    let server = BayeuxServer::new();
+    let (mut socket, at_work) = calling(&server).await;
+    socket.stream.close(None).await.unwrap();
+    yield_until(|| server.stats().open_sockets == 0).await;
+    assert!(!at_work.is_so(), "the handler is dropped");
+    server.publish("/a", &1).unwrap();
+    let stats = server.stats();
+    assert_eq!((stats.queued_messages, stats.delivered_messages), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_is_one_whose_connection_breaks() {
+    let server = BayeuxServer::new();
+    let (socket, at_work) = calling(&server).await;
+    drop(socket);
+    yield_until(|| server.stats().open_sockets == 0).await;
+    assert!(!at_work.is_so());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_is_answered_meanwhile() {
+    let server = BayeuxServer::new();
+    let (mut socket, at_work) = calling(&server).await;
+    socket.stream.send(Message::Ping("hello".into())).await.unwrap();
+    let answer = timeout(Duration::from_secs(1), socket.stream.next()).await.unwrap();
+    assert_eq!(answer.unwrap().unwrap(), Message::Pong("hello".into()));
+    assert!(at_work.is_so());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_from_which_nothing_comes_meanwhile_is_given_up() {
+    let server = BayeuxServer::new();
+    let before = Instant::now();
+    let (socket, at_work) = calling(&server).await;
+    for _ in 0..200 {
+        if !at_work.is_so() {
+            break;
+        }
+        common::pass(Duration::from_secs(1)).await;
+    }
+    assert!((60..90).contains(&before.elapsed().as_secs()));
+    drop(socket);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_there_may_wait_for_as_long_as_it_takes() {
+    let server = BayeuxServer::new();
+    let (mut socket, at_work) = calling(&server).await;
+    // It reads, and so answers pings.
+    let silence = timeout(Duration::from_secs(600), async {
+        while let Some(Ok(Message::Ping(_))) = socket.stream.next().await {}
+    });
+    assert!(silence.await.is_err());
+    assert!(at_work.is_so());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_does_not_wait_for_ever() {
+    let server = BayeuxServer::new();
+    let (mut socket, at_work) = calling(&server).await;
+    server.shutdown();
+    let before = Instant::now();
+    let ends = async {
+        assert_eq!(socket.close_code().await, 1001);
+        server.drained().await;
+    };
+    timeout(Duration::from_secs(200), ends).await.unwrap();
+    assert!((60..90).contains(&before.elapsed().as_secs()));
+    assert!(!at_work.is_so());
+}
