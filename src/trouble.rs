@@ -37,8 +37,9 @@ pub enum Health {
 
 /// Something wrong around the server that it can see by itself.
 ///
-/// One sign may be chance, so most take several within a minute. [`SessionsFull`](Self::SessionsFull) takes one, and so does
-/// [`HoldsCut`](Self::HoldsCut), each sign of which stands for many holds that broke off alike. A sign is counted
+/// One sign may be chance, so most take several within a minute. [`SessionsFull`](Self::SessionsFull) and
+/// [`UpgradesFail`](Self::UpgradesFail) take one, and so does [`HoldsCut`](Self::HoldsCut), each sign of which stands for many
+/// holds that broke off alike. A sign is counted
 /// ([`Stats::troubles`](crate::Stats::troubles)); a trouble is told by [`Health::Degraded`], and said once in five minutes as a
 /// warning with its [`cure`](Self::cure), with the `tracing` feature.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -56,6 +57,9 @@ pub enum Trouble {
     SlowConsumers,
     /// Clients are sent away because there are as many sessions as there may be.
     SessionsFull,
+    /// Clients are let open WebSockets, and the HTTP server does not hand the connection over. Nobody is offered one for ten
+    /// minutes then.
+    UpgradesFail,
 }
 
 impl Trouble {
@@ -67,6 +71,7 @@ impl Trouble {
         Self::ConnectsTooClose,
         Self::SlowConsumers,
         Self::SessionsFull,
+        Self::UpgradesFail,
     ];
 
     /// A stable lower-case name, fit for a log field or a metrics label.
@@ -79,6 +84,7 @@ impl Trouble {
             Self::ConnectsTooClose => "connects_too_close",
             Self::SlowConsumers => "slow_consumers",
             Self::SessionsFull => "sessions_full",
+            Self::UpgradesFail => "upgrades_fail",
         }
     }
 
@@ -108,6 +114,10 @@ impl Trouble {
             }
             Self::SessionsFull => {
                 "raise `max_sessions`, add a server, or find out who makes them with `max_sessions_per_address`"
+            }
+            Self::UpgradesFail => {
+                "serve connections with upgrades: `with_upgrades` or `serve_connection_with_upgrades` of hyper; where the HTTP \
+                 server can't, as tonic's, take `Transport::WebSocket` out of `transports`"
             }
         }
     }

@@ -1,7 +1,9 @@
 //! What is logged at level info and above holds no ids, no cookies and nothing that clients say.
-#![cfg(feature = "tracing")]
+#![cfg(all(feature = "tracing", feature = "websocket"))]
 
 mod common;
+#[path = "common/socket.rs"]
+mod socket;
 
 use std::{
     io,
@@ -112,6 +114,7 @@ async fn scenario(server: &BayeuxServer) -> Vec<String> {
     for _ in 0..80 {
         client.poll().await;
     }
+    socket::request_without_upgrades(server).await;
     for _ in 0..3 {
         let slow = Client::connected(server).await;
         secrets.push(slow.id.clone());

@@ -5,16 +5,24 @@ mod common;
 #[path = "common/socket.rs"]
 mod socket;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use common::{BASE, Client, send};
+use common::{BASE, Client, pass, send};
 use http::{Request, StatusCode};
 use http_body_util::Full;
-use serde_json::json;
-use socket::{Socket, request, upgrade};
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use serde_json::{Value, json};
+use socket::{Socket, request, request_without_upgrades, upgrade};
+use tokio::io::AsyncWriteExt;
 use tower::{Layer, ServiceExt};
-use tower_bayeux::{AnswerInfo, BayeuxLayer, BayeuxServer, NotFound, Outcome, Transport, Transports, WebSocketConfig};
+use tower_bayeux::{
+    AnswerInfo, BayeuxLayer, BayeuxServer, BayeuxService, Health, NotFound, Outcome, Transport, Transports, Trouble,
+    WebSocketConfig,
+};
 
 fn status(answer: &str) -> &str {
     answer.get(9..12).unwrap()
@@ -76,6 +84,49 @@ async fn a_stack_without_upgrades_or_a_request_without_a_key_gets_a_400() {
     assert_eq!(info.outcome, Outcome::Refused(StatusCode::BAD_REQUEST));
     let answer = send(&server, in_process(&UPGRADE[..3])).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+}
+
+async fn offered(server: &BayeuxServer) -> Value {
+    let handshake = json!([{ "channel": "/meta/handshake" }]);
+    common::send_json(server, handshake).await.only()["supportedConnectionTypes"].clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_http_server_does_not_hand_connections_over_clients_go_on_with_polling() {
+    let server = BayeuxServer::new();
+    assert_eq!(offered(&server).await[0], "websocket");
+    assert_eq!(
+        status(&request_without_upgrades(&server).await),
+        "101",
+        "nobody can know yet"
+    );
+    assert_eq!(server.health(), Health::Degraded(vec![Trouble::UpgradesFail]));
+    assert_eq!(status(&request_without_upgrades(&server).await), "400");
+    assert_eq!(
+        offered(&server).await,
+        json!(["long-polling", "cross-origin-long-polling"])
+    );
+    // Perhaps only one of several servers is like that.
+    pass(Duration::from_secs(601)).await;
+    assert_eq!(offered(&server).await[0], "websocket");
+    let (answer, _client) = request(&server, &upgrade(BASE, "")).await;
+    assert_eq!(status(&answer), "101");
+    assert_eq!(server.health(), Health::Ready);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_while_its_socket_opens_is_no_trouble() {
+    let server = BayeuxServer::new();
+    let (client, peer) = tokio::io::duplex(4096);
+    let service = TowerToHyperService::new(BayeuxService::new(BASE, server.clone()));
+    let http = hyper::server::conn::http1::Builder::new();
+    let mut client = client;
+    client.write_all(upgrade(BASE, "").as_bytes()).await.unwrap();
+    drop(client);
+    let _ = http.serve_connection(TokioIo::new(peer), service).with_upgrades().await;
+    pass(Duration::from_secs(1)).await;
+    assert_eq!(server.health(), Health::Ready);
+    assert_eq!(server.stats().open_sockets, 0);
 }
 
 #[tokio::test(start_paused = true)]

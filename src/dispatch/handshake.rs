@@ -81,7 +81,7 @@ pub(super) async fn handshake<'m>(exchange: &Exchange<'_>, message: &Inbound<'m>
         client_id: Some(session.id),
         version: Some(VERSION),
         minimum_version: Some(VERSION),
-        supported_connection_types: Some(exchange.state.config.transports),
+        supported_connection_types: Some(exchange.state.transports()),
         ext,
         advice: Some(
             verdict

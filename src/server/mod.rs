@@ -24,3 +24,4 @@ pub use websocket::WebSocketConfig;
 
 pub(crate) use state::State;
 pub(crate) use subscriptions::NotSubscribed;
+use websocket::Upgrades;

@@ -5,9 +5,9 @@ use std::{
     time::Duration,
 };
 
-use super::Config;
+use super::{Config, Upgrades};
 use crate::{
-    Reason,
+    Reason, Transport, Transports,
     call::Services,
     channel::{ChannelIndex, Configured, Unsubscribe},
     event::{Announced, Event, EventBus},
@@ -32,6 +32,7 @@ pub(crate) struct State {
     pub(crate) listeners: Listeners,
     /// The reply to a connect of which there is nothing special to say.
     pub(crate) connect_reply: Prepared,
+    pub(crate) upgrades: Upgrades,
     pub(super) sweeper: Sweeper,
     pub(super) this: Weak<Self>,
 }
@@ -60,6 +61,7 @@ impl State {
             services: Services::default(),
             extensions: Extensions::default(),
             listeners: Listeners::default(),
+            upgrades: Upgrades::default(),
             sweeper: Sweeper::default(),
             this: this.clone(),
         })
@@ -81,6 +83,16 @@ impl State {
 
     pub(crate) fn emit(&self, event: Event) {
         self.announce(|| event).wake();
+    }
+
+    /// What clients are offered: WebSockets only where they come about.
+    pub(crate) fn transports(&self) -> Transports {
+        let transports = self.config.transports;
+        if self.upgrades.fail(|| self.hub.now()) {
+            transports.without(Transport::WebSocket)
+        } else {
+            transports
+        }
     }
 
     /// Releases every held connect, now and from now on.

@@ -1,8 +1,41 @@
 //! What is particular to WebSockets.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use http::request::Parts;
+
+/// For how long, in milliseconds, no WebSocket is opened once the HTTP server has not handed a connection over. Another of
+/// the servers that one layer is used by may do so.
+#[cfg(feature = "websocket")]
+const RESPITE: u64 = 10 * 60 * 1000;
+
+/// Whether the HTTP server hands connections over. It says so only when it does not, and the client takes its socket for
+/// open by then.
+#[derive(Debug, Default)]
+pub(crate) struct Upgrades {
+    /// Until when none is tried, in the hub's milliseconds.
+    fail_until: AtomicU64,
+}
+
+impl Upgrades {
+    #[cfg(feature = "websocket")]
+    pub(crate) fn note_failed(&self, now: u64) {
+        self.fail_until.store(now.saturating_add(RESPITE), Relaxed);
+    }
+
+    /// The clock is looked at only if there is reason to.
+    pub(crate) fn fail(&self, now: impl FnOnce() -> u64) -> bool {
+        let until = self.fail_until.load(Relaxed);
+        until > 0 && now() < until
+    }
+}
 
 type OriginCheck = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
 

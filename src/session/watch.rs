@@ -55,7 +55,7 @@ struct Cuts {
 const fn threshold(trouble: Trouble) -> u64 {
     match trouble {
         // Each was a majority already.
-        Trouble::HoldsCut | Trouble::SessionsFull => 1,
+        Trouble::HoldsCut | Trouble::SessionsFull | Trouble::UpgradesFail => 1,
         Trouble::SlowConsumers => 3,
         Trouble::CookiesLost => 10,
         Trouble::ConnectsTooClose => 20,

@@ -34,12 +34,30 @@ pub async fn request_in(server: &BayeuxServer, head: &str, room: usize) -> (Stri
         let http = hyper::server::conn::http1::Builder::new();
         let _ = http.serve_connection(TokioIo::new(peer), service).with_upgrades().await;
     });
+    let answer = send_head(&mut client, head).await;
+    (answer, client)
+}
+
+/// Sends the head of a request, and returns that of the response.
+async fn send_head(client: &mut DuplexStream, head: &str) -> String {
     client.write_all(head.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
         answer.push(client.read_u8().await.unwrap());
     }
-    (String::from_utf8(answer).unwrap(), client)
+    String::from_utf8(answer).unwrap()
+}
+
+/// Asks an HTTP server for a WebSocket that does not hand connections over.
+pub async fn request_without_upgrades(server: &BayeuxServer) -> String {
+    let (mut client, peer) = tokio::io::duplex(4096);
+    let service = TowerToHyperService::new(BayeuxService::new(crate::common::BASE, server.clone()));
+    let http = hyper::server::conn::http1::Builder::new();
+    tokio::spawn(http.serve_connection(TokioIo::new(peer), service));
+    let answer = send_head(&mut client, &upgrade(crate::common::BASE, "")).await;
+    // The server learns it when the answer is out.
+    crate::common::pass(std::time::Duration::from_millis(1)).await;
+    answer
 }
 
 /// The head of a request for a WebSocket.

@@ -29,7 +29,7 @@ use tokio_tungstenite::{
 };
 
 use super::{AnswerBody, AnswerInfo, Outcome, answer, request::Refusal};
-use crate::{Transport, server::State};
+use crate::{Transport, server::State, trouble::Trouble};
 use frame::FRAGMENT;
 use socket::Socket;
 
@@ -92,6 +92,9 @@ fn accept(state: &State, request: &mut Parts) -> Result<Accepted, Refusal> {
     {
         return Err(Refusal::Origin);
     }
+    if state.upgrades.fail(|| state.hub.now()) {
+        return Err(Refusal::Upgrade);
+    }
     // Taken out: whoever keeps the request must not keep the connection.
     let upgrade = request.extensions.remove::<OnUpgrade>().ok_or(Refusal::Upgrade)?;
     let protocol = request.headers.get(SEC_WEBSOCKET_PROTOCOL);
@@ -117,8 +120,22 @@ fn refuse(refusal: Refusal, state: &State) -> Response<AnswerBody> {
     response
 }
 
+/// A client that has gone is no fault of the server's.
+fn note_failed(state: &State, error: &hyper::Error) {
+    if error.is_user() {
+        let now = state.hub.now();
+        state.upgrades.note_failed(now);
+        state.hub.note(Trouble::UpgradesFail);
+        // Without a session there is no sweeper to do it.
+        state.hub.watch.warn(now);
+    }
+}
+
 async fn serve(state: Arc<State>, request: Arc<Parts>, upgrade: OnUpgrade) {
-    let Ok(upgraded) = upgrade.await else { return };
+    let upgraded = match upgrade.await {
+        Ok(upgraded) => upgraded,
+        Err(error) => return note_failed(&state, &error),
+    };
     let limit = Some(state.config.websocket.max_message_bytes);
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
