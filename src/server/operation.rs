@@ -43,11 +43,12 @@ impl BayeuxServer {
     /// [`idle_timeout`](crate::WebSocketConfig::idle_timeout); who can't wait for so long puts a timeout around this.
     ///
     /// ```
+    /// # use std::time::Duration;
     /// # use tower_bayeux::BayeuxServer;
     /// # async fn example(bayeux: BayeuxServer, stop_serving: impl Future<Output = ()>) {
     /// bayeux.shutdown();
     /// stop_serving.await;
-    /// bayeux.drained().await;
+    /// let _ = tokio::time::timeout(Duration::from_secs(10), bayeux.drained()).await;
     /// # }
     /// ```
     pub async fn drained(&self) {

@@ -56,19 +56,23 @@ class Raw {
   }
 }
 
-for (const name of ["hyper", "axum", "chat", "remote_call", "acknowledged", "extensions", "../example-tonic"]) {
-  withExample(`${name}: prints its URL, serves Bayeux at /cometd, and lets a held poll go when it is stopped`, name, async (example) => {
-    const client = new Raw(example);
-    // One of them wants to know the language of its clients.
-    await client.handshake({ language: "en" });
+const SERVERS = ["hyper", "axum", "chat", "auth", "policy", "remote_call", "acknowledged", "extensions", "../example-tonic"];
+
+for (const name of SERVERS) {
+  const letsGo = (by) => async (example) => {
+    const client = new Raw(example, { authorization: "Bearer ada-secret" });
+    // One of them wants to know the language of its clients, another one who they are.
+    await client.handshake({ language: "en", token: "ada-secret" });
     client.held = client.send({ channel: "/meta/connect", connectionType: "long-polling" });
     // Answered by another request, so the one before has arrived too.
     await client.send({ channel: "/meta/subscribe", subscription: "/x" });
-    await example.shutdown();
+    await example.shutdown(by);
     const reply = (await client.held).at(-1);
     assert.equal(reply.successful, true);
     assert.equal(reply.advice.reconnect, "retry");
-  });
+  };
+  withExample(`${name}: prints its URL, serves Bayeux at /cometd, and lets a held poll go when it is stopped`, name, letsGo("SIGINT"));
+  withExample(`${name}: lets a held poll go at SIGTERM, too`, name, letsGo("SIGTERM"));
 }
 
 withExample("axum: a handler publishes, and its other routes are served", "axum", async (example) => {

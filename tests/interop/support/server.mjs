@@ -77,9 +77,9 @@ export class Example {
     await this.#end("SIGKILL");
   }
 
-  /** Ctrl-C: the held polls are answered. Throws when the process does not end by itself or not with success. */
-  async shutdown() {
-    const { code, signal } = await this.#end("SIGINT");
+  /** Ctrl-C, or SIGTERM: the held polls are answered. Throws when the process does not end by itself or not with success. */
+  async shutdown(by = "SIGINT") {
+    const { code, signal } = await this.#end(by);
     if (code !== 0) throw new Error(`example ${this.#name} ended with ${signal ?? code} instead of success`);
   }
 
