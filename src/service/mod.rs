@@ -32,8 +32,11 @@ use crate::{BayeuxServer, ResponseBody, transport::serve};
 ///
 /// A `BayeuxService` is always ready, so that clients are served however busy the application is. It asks the inner
 /// service and remembers the answer: a request for the application goes to a ready inner service at once, or waits in
-/// its own future until the inner service is. A request for Bayeux gives back what the inner service may have reserved
-/// for it, a concurrency permit for instance, or its place in a queue for one.
+/// its own future until the inner service is. How many wait there is not bounded here; tower's `LoadShed`, around the inner
+/// service, refuses them instead. A request for Bayeux gives back what the inner service may have reserved for it, a
+/// concurrency permit for instance, or its place in a queue for one.
+///
+/// If the inner service's readiness fails, so does this one's, with the same error.
 #[derive(Debug)]
 pub struct BayeuxService<S = NotFound> {
     inner: S,
