@@ -1,8 +1,9 @@
 //! A [tower](https://docs.rs/tower) layer that makes any HTTP stack a Bayeux / CometD server.
 //!
-//! Requests on its paths are handled inside; every other request goes to the inner service untouched. Unmodified CometD,
-//! Faye and Salesforce-Streaming clients handshake, subscribe, publish and receive: by long-polling and, as far as they
-//! are switched on, by WebSocket, JSONP and event streams ([`Transports`]).
+//! Requests on its paths are handled inside; every other request goes to the inner service untouched. Unmodified CometD
+//! and Faye clients handshake, subscribe, publish and receive: by long-polling and, as far as they are switched on, by
+//! WebSocket, JSONP and event streams ([`Transports`]). For Salesforce-Streaming clients there are [`ErrorTexts::salesforce`],
+//! and no replay yet.
 //!
 //! ```
 //! use axum::{Router, routing::get};

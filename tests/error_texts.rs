@@ -4,7 +4,7 @@ mod common;
 
 use common::{Client, send_json};
 use serde_json::{Value, json};
-use tower_bayeux::{BayeuxError, BayeuxServer, ErrorTexts};
+use tower_bayeux::{BayeuxError, BayeuxServer, ErrorTexts, PolicyRequest, SecurityPolicy, Verdict};
 
 async fn client(texts: ErrorTexts) -> Client {
     let server = BayeuxServer::builder().error_texts(texts).max_subscriptions(1).build();
@@ -93,13 +93,40 @@ async fn faye_calls_a_missing_channel_an_invalid_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn salesforce_clients_get_the_one_text_that_they_look_for() {
+async fn salesforce_clients_get_the_texts_that_they_look_for() {
     let expected: Vec<_> = COMETD
         .into_iter()
         .map(|(case, text)| (case, text.replace("402::session_unknown", "403::Unknown client")))
         .collect();
     let expected: Vec<_> = expected.iter().map(|(case, text)| (*case, &**text)).collect();
     assert_texts(ErrorTexts::salesforce(), &expected).await;
+}
+
+/// The policy of the README.
+struct Tokens;
+
+impl SecurityPolicy for Tokens {
+    async fn can_handshake(&self, request: PolicyRequest<'_>) -> Verdict {
+        match request.request().headers.get("authorization") {
+            Some(token) if token == "OAuth s3cret" => Verdict::grant(),
+            _ => Verdict::deny().with_ext("sfdc", &json!({ "failureReason": "401::Authentication invalid" })),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn salesforce_clients_that_are_not_let_in_learn_why() {
+    let server = BayeuxServer::builder()
+        .error_texts(ErrorTexts::salesforce())
+        .security_policy(Tokens)
+        .build();
+    let reply = send_json(&server, json!([{ "channel": "/meta/handshake", "ext": { "replay": true } }]))
+        .await
+        .only();
+    assert_eq!(reply["successful"], false);
+    assert_eq!(reply["error"], "403::Handshake denied");
+    assert_eq!(reply["ext"], json!({ "sfdc": { "failureReason": "401::Authentication invalid" } }));
+    assert_eq!(reply["advice"]["reconnect"], "none");
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Client, advice, keys};
+use common::{Client, advice, keys, send_json};
 use serde_json::{Value, json};
 use tower_bayeux::BayeuxServer;
 
@@ -240,6 +240,27 @@ async fn the_whole_alphabet_of_cometd_and_salesforce_may_be_subscribed() {
         client.subscribe(channel).await;
         server.publish(channel, &1).unwrap();
         assert_eq!(client.poll().await.events(), [(channel.to_owned(), json!(1))]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn replay_ids_of_salesforce_clients_are_ignored() {
+    let server = BayeuxServer::new();
+    server.publish("/event/Order__e", &json!({ "event": { "replayId": 1 } })).unwrap();
+    let hello = json!([{ "channel": "/meta/handshake", "version": "1.0", "ext": { "replay": true } }]);
+    let reply = send_json(&server, hello).await.only();
+    assert_eq!(reply["successful"], true);
+    assert_eq!(reply.get("ext"), None);
+
+    for position in [json!(-2), json!("-2"), json!(1), json!(null)] {
+        let client = Client::connected(&server).await;
+        let mut message = subscribe("/event/Order__e");
+        message["ext"] = json!({ "replay": { "/event/Order__e": position } });
+        let reply = client.ask(message).await;
+        assert_eq!(reply["successful"], true, "{position}");
+        assert_eq!(reply.get("ext"), None, "{position}");
+        server.publish("/event/Order__e", &2).unwrap();
+        assert_eq!(client.poll().await.events(), [("/event/Order__e".to_owned(), json!(2))]);
     }
 }
 

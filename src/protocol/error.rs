@@ -84,10 +84,13 @@ impl ErrorTexts {
         .fold(Self::default(), |texts, (error, text)| texts.with(error, text))
     }
 
-    /// CometD's wording, but with `403::Unknown client`, the one text that Salesforce Streaming clients look for.
+    /// CometD's wording, but for the two texts that Salesforce Streaming clients compare: `403::Unknown client` and
+    /// `403::Handshake denied`.
     #[must_use]
     pub fn salesforce() -> Self {
-        Self::default().with(BayeuxError::SessionUnknown, "403::Unknown client")
+        Self::default()
+            .with(BayeuxError::SessionUnknown, "403::Unknown client")
+            .with(BayeuxError::HandshakeDenied, "403::Handshake denied")
     }
 
     /// Replaces one text.
@@ -234,6 +237,10 @@ mod tests {
         assert_eq!(ErrorTexts::cometd().text(&unknown), "402::session_unknown");
         assert_eq!(ErrorTexts::faye().text(&unknown), "401:abc:Unknown client");
         assert_eq!(ErrorTexts::salesforce().text(&unknown), "403::Unknown client");
+
+        let no_handshake = Denied::from(BayeuxError::HandshakeDenied);
+        assert_eq!(ErrorTexts::cometd().text(&no_handshake), "403::handshake_denied");
+        assert_eq!(ErrorTexts::salesforce().text(&no_handshake), "403::Handshake denied");
 
         let denied = Denied::by_policy(BayeuxError::SubscribeDenied, "/meta/connect");
         assert_eq!(
