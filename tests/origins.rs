@@ -56,6 +56,17 @@ async fn by_default_any_page_may() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn own_pages_are_told_by_the_host_with_its_port_unless_they_are_listed() {
+    let page = (header::ORIGIN, "http://chat.example:8080");
+    let behind_a_proxy = [page.clone(), (header::HOST, "chat.example")];
+    let own = server(Origins::own());
+    assert_eq!(status(&own, &[page]).await, StatusCode::OK);
+    assert_eq!(status(&own, &behind_a_proxy).await, StatusCode::FORBIDDEN);
+    let listed = server(Origins::own().and("http://chat.example:8080"));
+    assert_eq!(status(&listed, &behind_a_proxy).await, StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
 async fn pages_of_the_host_and_those_that_are_listed_may_and_no_others() {
     let server = server(Origins::own().and("https://friend.example"));
     for origin in [

@@ -35,8 +35,12 @@ pub struct Origins {
 type Check = Arc<dyn Fn(&Parts, &str) -> bool + Send + Sync>;
 
 impl Origins {
-    /// Pages of the host that is asked: their origin has the `Host` of the request. The scheme is not compared, because
-    /// TLS often ends in front of the server.
+    /// Pages of the host that is asked: their origin has the `Host` of the request, port included. The scheme is not
+    /// compared, because TLS often ends in front of the server.
+    ///
+    /// `Host` must arrive as the browser sent it. A proxy that changes it, or drops its port as nginx's `$host` does, makes
+    /// one's own pages those of another host, which are refused: use `$http_host` there, or list them with
+    /// [`and`](Self::and).
     #[must_use]
     pub const fn own() -> Self {
         Self {
