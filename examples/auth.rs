@@ -1,11 +1,14 @@
-//! Who is it? Authentication in front of the Bayeux layer, and a session that knows its user.
+//! Who is it? Authentication in front of the Bayeux layer, and a session that knows its user and serves nobody else.
 //!
 //! What it shows:
 //!
 //! - An ordinary axum middleware checks `Authorization: Bearer <token>`, answers 401 or puts a `User` into the
 //!   request's extensions. It stands *outside* the [`BayeuxLayer`], so no request reaches Bayeux without a user.
-//! - A task reads [`BayeuxServer::events`], takes the `User` out of the request that made a session, keeps it as a
-//!   session attribute and greets that one session with [`deliver`](tower_bayeux::ServerSession::deliver).
+//! - A [`SecurityPolicy`] takes the `User` out of the request that makes a session, and keeps it as a session attribute.
+//! - An [`Extension`] compares the `User` of each later request with that of the session: by itself, a session serves
+//!   whoever knows its `clientId`, with anybody's token.
+//! - A task reads [`BayeuxServer::events`] and greets each new session, alone, with
+//!   [`deliver`](tower_bayeux::ServerSession::deliver).
 //! - A `/service/whoami` channel: the client asks by publishing, and only that client gets the answer.
 //! - `POST /logout` ends every session of the caller, from any of the caller's devices.
 //!
@@ -18,7 +21,7 @@
 //!
 //! ```text
 //! URL=http://127.0.0.1:8084
-//! post() { curl -s "$URL/$1" -H 'authorization: Bearer ada-secret' -d "$2"; echo; }
+//! post() { curl -s "$URL/$1" -H "authorization: Bearer ${TOKEN:-ada-secret}" -d "$2"; echo; }
 //!
 //! curl -si -X POST "$URL/cometd" -d '[]' # 401
 //!
@@ -26,6 +29,8 @@
 //! ID=... # the clientId of that answer
 //!
 //! post cometd '[{"channel":"/meta/connect","clientId":"'$ID'","connectionType":"long-polling"}]' # the greeting
+//! TOKEN=bob-secret post cometd '[{"channel":"/meta/connect","clientId":"'$ID'","connectionType":"long-polling"}]' # 402
+//! TOKEN=bob-secret post cometd '[{"channel":"/service/whoami","clientId":"'$ID'"}]' # 402
 //! post cometd '[{"channel":"/service/whoami","clientId":"'$ID'"}]'
 //! post cometd '[{"channel":"/meta/connect","clientId":"'$ID'","connectionType":"long-polling"}]' # the answer
 //! post logout ''
@@ -35,7 +40,7 @@
 use std::{env, error::Error, net::Ipv4Addr};
 
 use axum::{
-    Extension, Router,
+    Router,
     extract::{Request, State},
     http::{StatusCode, header::AUTHORIZATION},
     middleware::{self, Next},
@@ -44,7 +49,11 @@ use axum::{
 };
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tower_bayeux::{BayeuxLayer, BayeuxServer, Event, EventStream, Subscription};
+use tower_bayeux::{
+    BayeuxLayer, BayeuxServer, Event, EventStream, MutableMessage, PolicyRequest, SecurityPolicy, Subscription,
+    Transport, Transports, Verdict,
+    extension::{Extension, Incoming, IncomingContext},
+};
 
 /// The demo's user table: token, name, role.
 const USERS: [(&str, &str, &str); 2] = [("ada-secret", "Ada", "admin"), ("bob-secret", "Bob", "guest")];
@@ -58,7 +67,12 @@ struct User {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let bayeux = BayeuxServer::new();
+    let bayeux = BayeuxServer::builder()
+        // A socket belongs to the session that its first message names before an extension is asked.
+        .transports(Transports::default().without(Transport::WebSocket))
+        .security_policy(Users)
+        .build();
+    bayeux.add_extension(OwnSessions);
 
     tokio::spawn(greet(bayeux.events()));
     tokio::spawn(answer_whoami(bayeux.subscribe("/service/whoami")?));
@@ -123,17 +137,51 @@ async fn authenticate(mut request: Request, next: Next) -> Result<Response, Stat
     Ok(next.run(request).await)
 }
 
-/// Ties every new session to the user whose request made it.
+/// Gives every new session the user whose request makes it.
+struct Users;
+
+impl SecurityPolicy for Users {
+    async fn can_handshake(&self, request: PolicyRequest<'_>) -> Verdict {
+        match request.request().extensions.get::<User>() {
+            Some(user) => Verdict::grant().with_attribute(user.clone()),
+            // Not possible while `authenticate` stands in front; if it ever does not, refuse.
+            None => Verdict::deny(),
+        }
+    }
+}
+
+/// Refuses messages that name the session of another user. A policy would not do: it is not asked about connects, which
+/// are what brings the session's messages.
+struct OwnSessions;
+
+impl Extension for OwnSessions {
+    async fn incoming(&self, message: &mut MutableMessage, context: IncomingContext<'_>) -> Incoming {
+        let Some(session) = context.session() else {
+            return Incoming::Pass;
+        };
+        let user = context.request().extensions.get::<User>();
+        if user.is_some() && session.attribute::<User>().as_deref() == user {
+            return Incoming::Pass;
+        }
+        // As if there were no such session.
+        let mut reply = MutableMessage::default();
+        let _ = reply.set_field("error", "402::session_unknown");
+        if message.channel().as_deref() == Some("/meta/connect") {
+            let advice = serde_json::json!({ "reconnect": "handshake", "interval": 2000 });
+            let _ = reply.set_field("advice", &advice);
+        }
+        Incoming::Answer(reply)
+    }
+}
+
+/// Greets every new session.
 async fn greet(mut events: EventStream) {
     while let Some(event) = events.recv().await {
         match event {
-            Event::SessionAdded { session, request, .. } => {
-                let Some(user) = request.extensions.get::<User>() else {
-                    // Not possible while `authenticate` stands in front; if it ever does not, refuse.
-                    session.disconnect();
+            Event::SessionAdded { session, .. } => {
+                let Some(user) = session.attribute::<User>() else {
                     continue;
                 };
-                session.insert_attribute(user.clone());
                 println!("{} is here", user.name);
                 if let Err(error) = session.deliver("/greeting", &format!("Welcome, {}!", user.name)) {
                     eprintln!("cannot greet {}: {error}", user.name);
@@ -161,12 +209,12 @@ async fn answer_whoami(mut questions: Subscription) {
 }
 
 /// `GET /`: the same user, in an ordinary handler.
-async fn home(Extension(user): Extension<User>) -> String {
+async fn home(axum::Extension(user): axum::Extension<User>) -> String {
     format!("You are {}, {}.\n", user.name, user.role)
 }
 
 /// `POST /logout`: ends every session of the caller.
-async fn logout(State(bayeux): State<BayeuxServer>, Extension(user): Extension<User>) -> String {
+async fn logout(State(bayeux): State<BayeuxServer>, axum::Extension(user): axum::Extension<User>) -> String {
     let mut ended = 0;
     for session in bayeux.sessions() {
         if session.attribute::<User>().as_deref() == Some(&user) {

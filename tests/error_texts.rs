@@ -120,12 +120,18 @@ async fn salesforce_clients_that_are_not_let_in_learn_why() {
         .error_texts(ErrorTexts::salesforce())
         .security_policy(Tokens)
         .build();
-    let reply = send_json(&server, json!([{ "channel": "/meta/handshake", "ext": { "replay": true } }]))
-        .await
-        .only();
+    let reply = send_json(
+        &server,
+        json!([{ "channel": "/meta/handshake", "ext": { "replay": true } }]),
+    )
+    .await
+    .only();
     assert_eq!(reply["successful"], false);
     assert_eq!(reply["error"], "403::Handshake denied");
-    assert_eq!(reply["ext"], json!({ "sfdc": { "failureReason": "401::Authentication invalid" } }));
+    assert_eq!(
+        reply["ext"],
+        json!({ "sfdc": { "failureReason": "401::Authentication invalid" } })
+    );
     assert_eq!(reply["advice"]["reconnect"], "none");
 }
 

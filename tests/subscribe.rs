@@ -246,7 +246,9 @@ async fn the_whole_alphabet_of_cometd_and_salesforce_may_be_subscribed() {
 #[tokio::test(start_paused = true)]
 async fn replay_ids_of_salesforce_clients_are_ignored() {
     let server = BayeuxServer::new();
-    server.publish("/event/Order__e", &json!({ "event": { "replayId": 1 } })).unwrap();
+    server
+        .publish("/event/Order__e", &json!({ "event": { "replayId": 1 } }))
+        .unwrap();
     let hello = json!([{ "channel": "/meta/handshake", "version": "1.0", "ext": { "replay": true } }]);
     let reply = send_json(&server, hello).await.only();
     assert_eq!(reply["successful"], true);

@@ -92,6 +92,11 @@ withExample("auth: no token, no Bayeux; with one, the session knows its user", "
   const ada = new Raw(example, { authorization: "Bearer ada-secret" });
   await ada.handshake();
   assert.match(JSON.stringify((await ada.receive("/greeting")).data), /Ada/);
+  const bob = new Raw(example, { authorization: "Bearer bob-secret" });
+  bob.id = ada.id;
+  const refused = await bob.send(POLL, { channel: "/service/whoami" }, { channel: "/meta/disconnect" });
+  assert.deepEqual(refused.map(({ error }) => error), Array(3).fill("402::session_unknown"));
+  assert.equal(refused[0].advice.reconnect, "handshake");
   await ada.send({ channel: "/service/whoami" });
   assert.match(JSON.stringify((await ada.receive("/service/whoami")).data), /Ada/);
   assert.ok((await post(example, "/logout", "", ada.headers)).ok);

@@ -1,0 +1,142 @@
+//! Two users who are logged in, one of whom knows the `clientId` of the other's session.
+
+mod common;
+
+use common::{BASE, Client, post, send};
+use http::{Request, StatusCode, header};
+use http_body_util::Full;
+use serde_json::{Value, json};
+use tower_bayeux::{
+    BayeuxServer, BrowserBinding, MutableMessage, PolicyRequest, SecurityPolicy, Transports, Verdict,
+    extension::{Extension, Incoming, IncomingContext},
+};
+
+/// As a layer outside puts it into requests.
+#[derive(Clone, PartialEq)]
+struct User(&'static str);
+
+struct Users;
+
+impl SecurityPolicy for Users {
+    async fn can_handshake(&self, request: PolicyRequest<'_>) -> Verdict {
+        match request.request().extensions.get::<User>() {
+            Some(user) => Verdict::grant().with_attribute(user.clone()),
+            None => Verdict::deny(),
+        }
+    }
+}
+
+struct OwnSessions;
+
+impl Extension for OwnSessions {
+    async fn incoming(&self, _: &mut MutableMessage, context: IncomingContext<'_>) -> Incoming {
+        let Some(session) = context.session() else {
+            return Incoming::Pass;
+        };
+        let user = context.request().extensions.get::<User>();
+        if user.is_some() && session.attribute::<User>().as_deref() == user {
+            return Incoming::Pass;
+        }
+        Incoming::error("402::session_unknown")
+    }
+}
+
+fn server(binding: BrowserBinding) -> BayeuxServer {
+    BayeuxServer::builder()
+        .transports(Transports::all())
+        .browser_binding(binding)
+        .security_policy(Users)
+        .build()
+}
+
+async fn send_as(user: &'static str, server: &BayeuxServer, messages: Value, cookie: Option<&str>) -> common::Answer {
+    let mut request = post(messages.to_string());
+    request.extensions_mut().insert(User(user));
+    if let Some(cookie) = cookie {
+        request.headers_mut().insert(header::COOKIE, cookie.parse().unwrap());
+    }
+    send(server, request).await
+}
+
+/// Ada's session, which hears `/secret` and has a message waiting.
+async fn ada(server: &BayeuxServer) -> Client {
+    let hello = json!([{ "channel": "/meta/handshake", "version": "1.0" }]);
+    let answer = send_as("Ada", server, hello, None).await;
+    let ada = Client {
+        server: server.clone(),
+        id: answer.only()["clientId"].as_str().unwrap().to_owned(),
+        cookie: answer.new_cookie(),
+    };
+    for message in [
+        json!({ "channel": "/meta/subscribe", "clientId": ada.id, "subscription": "/secret" }),
+        json!({ "channel": "/meta/connect", "clientId": ada.id }),
+    ] {
+        let reply = send_as("Ada", server, json!([message]), ada.cookie.as_deref()).await;
+        assert_eq!(reply.only()["successful"], true);
+    }
+    server.publish("/secret", &"for Ada alone").unwrap();
+    ada
+}
+
+fn connect(ada: &Client) -> Value {
+    json!([{ "channel": "/meta/connect", "clientId": ada.id }])
+}
+
+fn stream_of(ada: &Client) -> Request<Full<bytes::Bytes>> {
+    let mut request = Request::get(format!("{BASE}/{}", ada.id))
+        .header(header::ACCEPT, "text/event-stream")
+        .body(Full::default())
+        .unwrap();
+    request.extensions_mut().insert(User("Bob"));
+    request
+}
+
+#[tokio::test(start_paused = true)]
+async fn by_itself_a_session_serves_another_user_who_knows_its_id() {
+    let server = server(BrowserBinding::Off);
+    let ada = ada(&server).await;
+    let answer = send_as("Bob", &server, connect(&ada), None).await;
+    assert_eq!(answer.events(), [("/secret".to_owned(), json!("for Ada alone"))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_extension_that_compares_users_refuses_every_message_of_the_other() {
+    let server = server(BrowserBinding::Off);
+    server.add_extension(OwnSessions);
+    let ada = ada(&server).await;
+    for message in [
+        json!({ "channel": "/meta/connect", "clientId": ada.id }),
+        json!({ "channel": "/meta/subscribe", "clientId": ada.id, "subscription": "/more" }),
+        json!({ "channel": "/meta/unsubscribe", "clientId": ada.id, "subscription": "/secret" }),
+        json!({ "channel": "/secret", "clientId": ada.id, "data": "forged" }),
+        json!({ "channel": "/service/x", "clientId": ada.id }),
+        json!({ "channel": "/meta/disconnect", "clientId": ada.id }),
+    ] {
+        let reply = send_as("Bob", &server, json!([message]), None).await.only();
+        assert_eq!(reply["error"], "402::session_unknown", "{message}");
+        assert_eq!(reply["successful"], false, "{message}");
+    }
+    let answer = send_as("Ada", &server, connect(&ada), None).await;
+    assert_eq!(answer.events(), [("/secret".to_owned(), json!("for Ada alone"))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_cookie_is_required_nothing_is_pushed_to_another_user_either() {
+    let server = server(BrowserBinding::Required);
+    server.add_extension(OwnSessions);
+    let ada = ada(&server).await;
+    assert_eq!(send(&server, stream_of(&ada)).await.status, StatusCode::NOT_FOUND);
+    #[cfg(feature = "websocket")]
+    {
+        let mut socket = socket::Socket::open(&server).await;
+        let reply = socket.ask(json!({ "channel": "/x", "clientId": ada.id })).await;
+        assert_eq!(reply["error"], "402::session_unknown");
+        assert!(socket.is_silent().await);
+    }
+    let answer = send_as("Ada", &server, connect(&ada), ada.cookie.as_deref()).await;
+    assert_eq!(answer.events(), [("/secret".to_owned(), json!("for Ada alone"))]);
+}
+
+#[cfg(feature = "websocket")]
+#[path = "common/socket.rs"]
+mod socket;
