@@ -7,6 +7,7 @@
 //! - `accept_http1(true)`: browsers and most Bayeux clients speak HTTP/1.1 unless TLS negotiates HTTP/2, and tonic
 //!   refuses that by default.
 //! - A gRPC method that publishes to Bayeux subscribers.
+//! - No WebSockets (`main.rs`): tonic's server serves no upgrades, so a socket would be closed as soon as it is open.
 //!
 //! tonic's `Server::timeout`, `concurrency_limit_per_connection` and `load_shed` would count a held poll as a
 //! running call. Leave them off, or put them on the gRPC services alone.

@@ -25,7 +25,7 @@
 use std::{env, error::Error, net::Ipv4Addr};
 
 use tokio::net::TcpListener;
-use tower_bayeux::BayeuxServer;
+use tower_bayeux::{BayeuxServer, Transport, Transports};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
@@ -33,7 +33,10 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     println!("listening on http://{}/cometd", listener.local_addr()?);
 
-    example_tonic::serve(listener, BayeuxServer::new(), shutdown_signal()).await
+    // Only matters where the `websocket` feature is on: tonic serves no upgrades.
+    let transports = Transports::default().without(Transport::WebSocket);
+    let bayeux = BayeuxServer::builder().transports(transports).build();
+    example_tonic::serve(listener, bayeux, shutdown_signal()).await
 }
 
 /// Ready at ctrl-c, and on unix at SIGTERM too, which is how systemd, Docker and Kubernetes stop a process. Where one of
