@@ -68,7 +68,7 @@ struct User {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let bayeux = BayeuxServer::builder()
-        // A socket belongs to the session that its first message names before an extension is asked.
+        // Browsers set no `Authorization` on a socket, so the layer outside would refuse every one.
         .transports(Transports::default().without(Transport::WebSocket))
         .security_policy(Users)
         .build();

@@ -120,6 +120,50 @@ async fn an_extension_that_compares_users_refuses_every_message_of_the_other() {
     assert_eq!(answer.events(), [("/secret".to_owned(), json!("for Ada alone"))]);
 }
 
+#[cfg(feature = "websocket")]
+#[tokio::test(start_paused = true)]
+async fn a_socket_gets_nothing_of_a_session_all_of_whose_messages_on_it_are_refused() {
+    let server = server(BrowserBinding::Off);
+    server.add_extension(OwnSessions);
+    let ada = ada(&server).await;
+    let mut socket = socket::Socket::open(&server).await;
+    for channel in ["/x", "/meta/connect", "/meta/unsubscribe"] {
+        let message = json!({ "channel": channel, "clientId": ada.id, "subscription": "/x" });
+        assert_eq!(socket.ask(message).await["error"], "402::session_unknown");
+    }
+    assert!(socket.is_silent().await);
+    let answer = send_as("Ada", &server, connect(&ada), None).await;
+    assert_eq!(answer.events(), [("/secret".to_owned(), json!("for Ada alone"))]);
+}
+
+#[cfg(feature = "websocket")]
+#[tokio::test(start_paused = true)]
+async fn nor_of_one_whose_publish_on_it_the_policy_denies() {
+    struct Silence;
+    impl SecurityPolicy for Silence {
+        async fn can_publish(&self, _: PolicyRequest<'_>) -> Verdict {
+            Verdict::deny()
+        }
+    }
+    let server = BayeuxServer::builder()
+        .browser_binding(BrowserBinding::Off)
+        .security_policy(Silence)
+        .build();
+    let ada = Client::subscribed(&server, "/secret").await;
+    server.publish("/secret", &"for Ada alone").unwrap();
+    let mut socket = socket::Socket::open(&server).await;
+    let reply = socket.ask(json!({ "channel": "/x", "clientId": ada.id })).await;
+    assert_eq!(reply["successful"], false);
+    assert!(socket.is_silent().await);
+    // Once something is granted, it is the session's.
+    let unsubscribe = json!({ "channel": "/meta/unsubscribe", "clientId": ada.id, "subscription": "/x" });
+    socket.send(unsubscribe).await;
+    let first = socket.message().await;
+    let second = socket.message().await;
+    assert!(first["successful"] == true || second["successful"] == true);
+    assert!(first["data"] == "for Ada alone" || second["data"] == "for Ada alone");
+}
+
 #[tokio::test(start_paused = true)]
 async fn where_the_cookie_is_required_nothing_is_pushed_to_another_user_either() {
     let server = server(BrowserBinding::Required);

@@ -14,8 +14,7 @@ use crate::{
 
 /// As [`dispatch`](super::dispatch), with the extensions asked.
 pub(crate) async fn dispatch_extended(exchange: &Exchange<'_>, mut messages: Vec<MutableMessage>) -> Dispatched {
-    let first = messages.first().map(MutableMessage::view);
-    let mut dispatched = Dispatched::begin(exchange, first.as_ref(), messages.len());
+    let mut dispatched = Dispatched::begin(messages.len());
     if let Some(index) = messages.iter().position(|message| is_handshake(&message.view())) {
         let handshake = messages.swap_remove(index);
         messages = vec![handshake];
@@ -50,7 +49,10 @@ async fn process(exchange: &Exchange<'_>, mut message: MutableMessage, dispatche
             (MutableMessage::of(&reply), session)
         }
         Incoming::Pass => match exchange.process(&view).await {
-            Outcome::Reply(reply) => (MutableMessage::of(&reply), session),
+            Outcome::Reply(reply) => {
+                dispatched.note_named(exchange, &view, &reply);
+                (MutableMessage::of(&reply), session)
+            }
             Outcome::UnknownSession(mut reply) => {
                 dispatched.note_unknown_session(exchange);
                 dispatched.refuse(exchange, &mut reply);

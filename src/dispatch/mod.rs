@@ -75,7 +75,7 @@ enum Outcome<'m> {
 /// A large batch lets others run in between. Dropped half way, what was processed stays done, as if the request had
 /// held no more.
 pub(crate) async fn dispatch(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) -> Dispatched {
-    let mut dispatched = Dispatched::begin(exchange, messages.first(), messages.len());
+    let mut dispatched = Dispatched::begin(messages.len());
     if let Some(message) = messages.iter().find(|message| is_handshake(message)) {
         let (mut reply, made) = handshake::handshake(exchange, message).await;
         if made.is_none() {
@@ -89,7 +89,10 @@ pub(crate) async fn dispatch(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) 
     let batch = exchange.batch(messages.first(), messages.len());
     for message in messages {
         match exchange.process(message).await {
-            Outcome::Reply(reply) => dispatched.push(&reply),
+            Outcome::Reply(reply) => {
+                dispatched.note_named(exchange, message, &reply);
+                dispatched.push(&reply);
+            }
             Outcome::UnknownSession(mut reply) => {
                 dispatched.note_unknown_session(exchange);
                 dispatched.refuse(exchange, &mut reply);
@@ -126,12 +129,17 @@ fn is_handshake(message: &Inbound<'_>) -> bool {
 }
 
 impl Dispatched {
-    fn begin(exchange: &Exchange<'_>, first: Option<&Inbound<'_>>, messages: usize) -> Self {
-        let first = first.filter(|first| exchange.pushes && !is_handshake(first));
+    fn begin(messages: usize) -> Self {
         Self {
-            named_session: first.and_then(|first| exchange.known_live(first)),
             messages,
             ..Self::default()
+        }
+    }
+
+    /// Notes whose session the transport is used for: of what was refused it may be somebody else's.
+    fn note_named(&mut self, exchange: &Exchange<'_>, message: &Inbound<'_>, reply: &Reply<'_>) {
+        if exchange.pushes && reply.successful && self.named_session.is_none() {
+            self.named_session = exchange.known_live(message);
         }
     }
 
