@@ -46,11 +46,7 @@ pub(crate) struct Dispatched {
     pub(crate) new_session: Option<Arc<Session>>,
     /// Whether a connect was refused because its session is not known.
     pub(crate) unknown_session: bool,
-    /// The live session that the first message names, for transports that belong to one.
-    #[cfg_attr(
-        not(feature = "websocket"),
-        expect(dead_code, reason = "others know their session otherwise")
-    )]
+    /// The live session that the first message names which succeeds, for transports that belong to one.
     pub(crate) named_session: Option<Arc<Session>>,
     /// How many messages there were.
     pub(crate) messages: usize,

@@ -58,7 +58,7 @@ impl From<CloseFrame> for Closing {
 type Processing = Pin<Box<dyn Future<Output = Result<Dispatched, CloseFrame>> + Send>>;
 
 /// One socket. It belongs to the session of its latest handshake or connect; while it has none, to that of the first
-/// message that names one.
+/// message that names one and succeeds.
 pub(super) struct Socket<T> {
     opening: Opening,
     stream: WebSocketStream<T>,
