@@ -55,9 +55,12 @@ impl Connection {
             SocketAddr::V6(_) => TcpSocket::new_v6()?,
         };
         if let Some(source) = source.filter(|_| target.address.is_ipv4()) {
+            choose_port_late(&socket);
             socket.bind((source, 0).into())?;
         }
         socket.set_nodelay(true)?;
+        // Connections are closed with a reset: else each would keep its port for a minute, and the next run lack it.
+        socket.set_zero_linger()?;
         Ok(Self {
             stream: socket.connect(target.address).await?,
             head: format!(
@@ -153,6 +156,18 @@ impl Connection {
     }
 }
 
+/// Lets the kernel choose the port when it knows the destination. When it binds, it can choose only one that is free
+/// whatever the destination: those are soon used up, and take long to find.
+#[cfg(target_os = "linux")]
+fn choose_port_late(socket: &TcpSocket) {
+    use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
+    // A kernel that does not know this chooses at once.
+    let _ = setsockopt(socket, IpBindAddressNoPort, &true);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn choose_port_late(_: &TcpSocket) {}
+
 /// The head of an answer; `None` if it is not all here yet.
 fn parse_head(input: &[u8]) -> io::Result<Option<Head>> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
@@ -180,4 +195,22 @@ fn parse_head(input: &[u8]) -> io::Result<Option<Head>> {
         }
     }
     Ok(Some(head))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use nix::sys::socket::{getsockopt, sockopt::IpBindAddressNoPort};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_source_does_not_choose_its_port_before_it_knows_the_destination() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let target = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let source = Ipv4Addr::new(127, 0, 0, 9);
+        let connection = Connection::open(&target, Some(source)).await.unwrap();
+        assert_eq!(connection.stream.local_addr().unwrap().ip(), source);
+        assert!(getsockopt(&connection.stream, IpBindAddressNoPort).unwrap());
+    }
 }

@@ -34,7 +34,7 @@ pub(crate) struct Track {
     pub(crate) latency: RefCell<Histogram<u64>>,
     pub(crate) checks: RefCell<Checks>,
     /// How many subscribers each channel has.
-    pub(crate) members: Vec<u32>,
+    members: RefCell<Vec<u32>>,
     sent: RefCell<HashMap<Sequence, u64>>,
     /// By publisher: how many have yet to get its last message.
     awaited: RefCell<HashMap<u32, Rc<Awaited>>>,
@@ -48,7 +48,8 @@ pub(crate) struct Awaited {
 }
 
 impl Track {
-    pub(crate) fn new(members: Vec<u32>) -> Rc<Self> {
+    /// `channels` is how many there are.
+    pub(crate) fn new(channels: usize) -> Rc<Self> {
         Rc::new(Self {
             start: Instant::now(),
             deliveries: Cell::default(),
@@ -58,7 +59,7 @@ impl Track {
             measured_from: Cell::new(u64::MAX),
             latency: RefCell::new(histogram()),
             checks: RefCell::default(),
-            members,
+            members: RefCell::new(vec![0; channels]),
             sent: RefCell::default(),
             awaited: RefCell::default(),
         })
@@ -77,9 +78,21 @@ impl Track {
         Rc::clone(self.awaited.borrow_mut().entry(publisher).or_default())
     }
 
+    /// Notes a subscriber of these channels.
+    pub(crate) fn joined(&self, channels: &[u32]) {
+        let mut members = self.members.borrow_mut();
+        for channel in channels {
+            members[*channel as usize] += 1;
+        }
+    }
+
+    pub(crate) fn has_members(&self, channel: u32) -> bool {
+        self.members.borrow()[channel as usize] > 0
+    }
+
     /// Notes a message that is about to be sent, and gives it its number.
     pub(crate) fn sending(&self, sequence: Sequence, awaited: &Awaited) -> u64 {
-        let members = self.members[sequence.channel as usize];
+        let members = self.members.borrow()[sequence.channel as usize];
         awaited.left.set(awaited.left.get() + members);
         self.expected.set(self.expected.get() + u64::from(members));
         self.operations.set(self.operations.get() + 1);
@@ -133,6 +146,10 @@ impl Track {
         let mut checks = self.checks.borrow_mut();
         checks.errors += 1;
         checks.first_error.get_or_insert_with(|| error.to_string());
+    }
+
+    pub(crate) fn first_error(&self) -> Option<String> {
+        self.checks.borrow().first_error.clone()
     }
 
     /// Counts what a subscriber of these channels should have got and has not.

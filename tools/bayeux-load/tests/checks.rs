@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use bayeux_load::{Checks, Options, run};
+use bayeux_load::{Checks, Error, Options, Report, run};
 use bytes::Bytes;
 use clap::Parser;
 use http_body_util::{BodyExt, Full};
@@ -28,10 +28,13 @@ enum Fault {
     Misroute,
     /// Refuses the publish.
     Refuse,
+    /// Treats messages well, but refuses this handshake, counted from nought.
+    RefuseHandshake(usize),
 }
 
 #[derive(Default)]
 struct State {
+    handshakes: usize,
     published: u64,
     kept: Option<Value>,
     queues: HashMap<String, Vec<Value>>,
@@ -49,8 +52,14 @@ impl Server {
         let id = message["clientId"].as_str().unwrap_or_default();
         match channel {
             "/meta/handshake" => {
-                let id = format!("client-{}", self.state.lock().unwrap().queues.len());
-                self.state.lock().unwrap().queues.insert(id.clone(), Vec::new());
+                let mut state = self.state.lock().unwrap();
+                let number = state.handshakes;
+                state.handshakes += 1;
+                if matches!(self.fault, Fault::RefuseHandshake(refused) if number == refused) {
+                    return vec![json!({ "channel": channel, "successful": false })];
+                }
+                let id = format!("client-{number}");
+                state.queues.insert(id.clone(), Vec::new());
                 vec![json!({ "channel": channel, "successful": true, "clientId": id })]
             }
             "/meta/connect" => {
@@ -126,19 +135,23 @@ async fn serve(fault: Fault) -> SocketAddr {
     address
 }
 
-/// What three subscribers say of ten messages.
-async fn checks(fault: Fault) -> Checks {
+async fn report(fault: Fault, arguments: &str) -> Result<Report, Error> {
     LocalSet::new()
         .run_until(async {
             let address = serve(fault).await;
             let line = format!(
-                "bayeux-load --url http://{address}/ --warmup 0 --stall 0.3 --deadline 30 --messages 10 fanout --subscribers 3 --flood"
+                "bayeux-load --url http://{address}/ --warmup 0 --stall 0.3 --deadline 30 --messages 10 {arguments}"
             );
-            let report = run(&Options::parse_from(line.split(' '))).await.unwrap();
-            assert_eq!(report.is_clean(), report.checks.all_well());
-            report.checks
+            let report = run(&Options::parse_from(line.split(' '))).await?;
+            assert_eq!(report.is_clean(), report.checks.all_well() && report.operations > 0);
+            Ok(report)
         })
         .await
+}
+
+/// What three subscribers say of ten messages.
+async fn checks(fault: Fault) -> Checks {
+    report(fault, "fanout --subscribers 3 --flood").await.unwrap().checks
 }
 
 #[tokio::test]
@@ -175,4 +188,28 @@ async fn a_refusal_is_an_error() {
     let checks = checks(Fault::Refuse).await;
     assert_eq!(checks.errors, 1);
     assert!(checks.first_error.unwrap().contains("refused"));
+}
+
+#[tokio::test]
+async fn a_client_that_can_not_be_set_up_is_an_error_and_the_others_go_on() {
+    let report = report(Fault::RefuseHandshake(1), "fanout --subscribers 3")
+        .await
+        .unwrap();
+    assert_eq!((report.operations, report.deliveries), (10, 20));
+    assert_eq!((report.checks.errors, report.checks.lost), (1, 0));
+    assert!(
+        report
+            .checks
+            .first_error
+            .unwrap()
+            .contains("client 1 could not be set up")
+    );
+}
+
+#[tokio::test]
+async fn without_any_client_there_is_nothing_to_report() {
+    let error = report(Fault::RefuseHandshake(0), "fanout --subscribers 1")
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("client 0 could not be set up"), "{error}");
 }

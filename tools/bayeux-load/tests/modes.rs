@@ -75,6 +75,32 @@ async fn idle_sessions_all_get_the_message_whatever_address_they_come_from() {
     assert_eq!((report.operations, report.deliveries), (1, 30));
 }
 
+/// With ports that nobody can use for a minute, the next run would not have enough.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_run_leaves_no_port_in_use() {
+    for mode in [
+        "--sources 3 idle --sessions 30",
+        "--messages 5 handshake",
+        "rooms --clients 9",
+    ] {
+        let address = LocalSet::new()
+            .run_until(async {
+                let address = serve().await;
+                let line = format!("bayeux-load --url http://{address}/cometd --duration 0.1 --warmup 0 {mode}");
+                run(&Options::parse_from(line.split(' '))).await.unwrap();
+                address
+            })
+            .await;
+        // Its tasks are gone with the set. A connection that is closed, but not forgotten, is still listed.
+        let server = format!(":{:04X}", address.port());
+        let connections = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let to_it = |line: &&str| line.split_ascii_whitespace().nth(2).unwrap().ends_with(&server);
+        let left = connections.lines().skip(1).filter(to_it);
+        assert_eq!(left.count(), 0, "{mode}");
+    }
+}
+
 #[tokio::test]
 async fn handshakes_go_round() {
     let report = measure("--messages 25 handshake --clients 3").await;

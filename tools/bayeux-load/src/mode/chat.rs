@@ -9,11 +9,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use super::{
-    crowd::Crowd,
-    meter::Meter,
-    rooms::{channels, members},
-};
+use super::{crowd::Crowd, meter::Meter, rooms::channels};
 use crate::{Error, Options, Report, options::Chat, publisher::Publisher, random::Random, session::Ways, track::Track};
 
 pub(super) async fn chat(options: &Options, chat: &Chat) -> Result<Report, Error> {
@@ -21,7 +17,7 @@ pub(super) async fn chat(options: &Options, chat: &Chat) -> Result<Report, Error
     let mut random = Random::new(1);
     let channels = channels(chat.rooms);
     let lists = rooms_of_each(chat, &mut random);
-    let track = Track::new(members(&lists, channels.len()));
+    let track = Track::new(channels.len());
     let ways = Rc::new(Ways::new(options));
     let crowd = Crowd::gather(&ways, lists, &channels, &track, true).await?;
     meter.ready();
@@ -85,7 +81,7 @@ async fn send(
         while rooms.len() < chat.batch_size as usize {
             let room = random.below(chat.rooms);
             // Somebody is in a room with the default numbers; with others, none may be.
-            if track.members[room as usize] > 0 {
+            if track.has_members(room) {
                 rooms.push(room);
             }
         }

@@ -41,7 +41,8 @@ struct Member {
 }
 
 impl Crowd {
-    /// Sets up one subscriber for each list of channels, and waits until all have their connects under way.
+    /// Sets up one subscriber for each list of channels, and waits until all have their connects under way. One that
+    /// can't be set up is an error in the report, and the others go on without it.
     pub(super) async fn gather(
         ways: &Rc<Ways>,
         lists: Vec<Vec<u32>>,
@@ -62,8 +63,17 @@ impl Crowd {
             })
             .collect();
         let mut members = Vec::with_capacity(joining.len());
-        for member in joining {
-            members.push(member.await??);
+        for (number, member) in joining.into_iter().enumerate() {
+            match member.await? {
+                Ok(member) => members.push(member),
+                Err(error) => track.failed(&format!("client {number} could not be set up: {error}").into()),
+            }
+        }
+        if members.is_empty() {
+            return Err(track
+                .first_error()
+                .unwrap_or_else(|| "no client to set up".into())
+                .into());
         }
         sleep(SETTLE).await;
         Ok(Self {
@@ -102,6 +112,7 @@ async fn join(
     session.connect_at_once().await?;
     let publishing = if publish { Some(session.again().await?) } else { None };
     let ledger = Rc::new(RefCell::new(Ledger::default()));
+    track.joined(&list);
     let started = Rc::new(Cell::new(false));
     let poll = spawn_local({
         let (ledger, list, started) = (Rc::clone(&ledger), Rc::clone(&list), Rc::clone(&started));

@@ -4,11 +4,7 @@ use std::rc::Rc;
 
 use tokio::time::{Instant, sleep};
 
-use super::{
-    crowd::Crowd,
-    meter::Meter,
-    rooms::{channels, members},
-};
+use super::{crowd::Crowd, meter::Meter, rooms::channels};
 use crate::{
     Error, Options, Report,
     publisher::Publisher,
@@ -22,7 +18,7 @@ pub(super) async fn idle(options: &Options, sessions: u32) -> Result<Report, Err
     let mut meter = Meter::new(options);
     let channels = channels(1);
     let lists = vec![vec![0]; sessions as usize];
-    let track = Track::new(members(&lists, 1));
+    let track = Track::new(channels.len());
     let ways = Rc::new(Ways::new(options));
     let crowd = Crowd::gather(&ways, lists, &channels, &track, false).await?;
     meter.ready();

@@ -54,15 +54,6 @@ pub(super) fn channels(count: u32) -> Rc<[String]> {
     (0..count).map(|number| format!("/load/room/{number}")).collect()
 }
 
-/// How many subscribers each channel has.
-pub(super) fn members(lists: &[Vec<u32>], channels: usize) -> Vec<u32> {
-    let mut members = vec![0; channels];
-    for channel in lists.iter().flatten() {
-        members[*channel as usize] += 1;
-    }
-    members
-}
-
 struct Plan {
     /// The channels of each subscriber.
     lists: Vec<Vec<u32>>,
@@ -75,7 +66,7 @@ struct Plan {
 async fn publish(options: &Options, mode: String, plan: Plan) -> Result<Report, Error> {
     let mut meter = Meter::new(options);
     let clients = u32::try_from(plan.lists.len())?;
-    let track = Track::new(members(&plan.lists, plan.channels.len()));
+    let track = Track::new(plan.channels.len());
     let ways = Rc::new(Ways::new(options));
     let crowd = Crowd::gather(&ways, plan.lists, &plan.channels, &track, false).await?;
     meter.ready();
@@ -101,7 +92,8 @@ async fn publish(options: &Options, mode: String, plan: Plan) -> Result<Report, 
     track.drain(options.stall).await;
     meter.start(&track);
     let amount = Amount::new(options.messages, options.duration);
-    send(publishers, plan.pacing, amount, options.stall).await?;
+    // They are closed when the report is made: that is no part of the load.
+    let _publishers = send(publishers, plan.pacing, amount, options.stall).await?;
     track.drain(options.stall).await;
     let mut report = meter.report(mode, clients, &track);
     crowd.dismiss();
