@@ -22,6 +22,8 @@ pub(crate) struct Connection {
     head: String,
     out: Vec<u8>,
     input: Vec<u8>,
+    /// Whether an answer has yet to come, or to come to its end.
+    waits: bool,
 }
 
 /// An answer; the body lies in the connection until the next request.
@@ -69,6 +71,7 @@ impl Connection {
             ),
             out: Vec::new(),
             input: Vec::new(),
+            waits: false,
         })
     }
 
@@ -83,6 +86,12 @@ impl Connection {
 
     /// Sends a body to a path and waits for the answer.
     pub(crate) async fn post(&mut self, path: &str, body: &[u8]) -> io::Result<Response<'_>> {
+        if self.waits {
+            return Err(io::Error::other(
+                "an earlier request on this connection was not answered",
+            ));
+        }
+        self.waits = true;
         self.out.clear();
         self.out.extend_from_slice(b"POST ");
         self.out.extend_from_slice(path.as_bytes());
@@ -105,6 +114,7 @@ impl Connection {
                 &self.input[head.end..end]
             }
         };
+        self.waits = false;
         Ok(Response {
             status: head.status,
             cookies: head.cookies,

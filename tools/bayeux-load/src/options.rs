@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, builder::RangedI64ValueParser, value_parser};
 
 use crate::Target;
 
@@ -21,7 +21,7 @@ pub struct Options {
     #[arg(long)]
     pub endpoints: bool,
     /// Connect from so many loopback addresses (127.0.0.2 and on): one has about 28,000 ports.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=250))]
+    #[arg(long, default_value_t = 1, value_parser = value_parser!(u8).range(1..=250))]
     pub sources: u8,
     /// How long to measure, in seconds.
     #[arg(long, default_value = "5", value_parser = seconds)]
@@ -62,7 +62,7 @@ pub enum Mode {
     /// One channel with many subscribers.
     Fanout {
         /// How many subscribers.
-        #[arg(long, default_value_t = 100)]
+        #[arg(long, default_value_t = 100, value_parser = one_or_more())]
         subscribers: u32,
         /// When to publish.
         #[command(flatten)]
@@ -71,34 +71,34 @@ pub enum Mode {
     /// Many channels with some subscribers each. The next message of a publisher goes out when all have its last.
     Rooms {
         /// How many clients; each is in one room.
-        #[arg(long, default_value_t = 1000)]
+        #[arg(long, default_value_t = 1000, value_parser = one_or_more())]
         clients: u32,
         /// How many rooms.
-        #[arg(long, default_value_t = 100)]
+        #[arg(long, default_value_t = 100, value_parser = one_or_more())]
         rooms: u32,
         /// How many publishers, which go to random rooms.
-        #[arg(long, default_value_t = 4)]
+        #[arg(long, default_value_t = 4, value_parser = one_or_more())]
         publishers: u32,
         /// How many messages of each publisher are under way at a time.
-        #[arg(long, default_value_t = 4)]
+        #[arg(long, default_value_t = 4, value_parser = one_or_more())]
         in_flight: u32,
     },
     /// Held sessions that wait, then one message that must reach all.
     Idle {
         /// How many sessions.
-        #[arg(long, default_value_t = 1000)]
+        #[arg(long, default_value_t = 1000, value_parser = one_or_more())]
         sessions: u32,
     },
     /// Handshake and disconnect, over and over.
     Handshake {
         /// How many clients do so at a time.
-        #[arg(long, default_value_t = 16)]
+        #[arg(long, default_value_t = 16, value_parser = one_or_more())]
         clients: u32,
     },
     /// Connects that ask not to be held, over and over.
     Connect {
         /// How many clients do so at a time.
-        #[arg(long, default_value_t = 16)]
+        #[arg(long, default_value_t = 16, value_parser = one_or_more())]
         clients: u32,
     },
     /// The chat of CometD's benchmark, with its defaults: batches at fixed times, each from another client.
@@ -121,26 +121,35 @@ pub struct Pace {
 #[derive(Args, Clone, Debug)]
 pub struct Chat {
     /// How many clients.
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, value_parser = one_or_more())]
     pub clients: u32,
     /// How many rooms.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = one_or_more())]
     pub rooms: u32,
     /// How many rooms each client is in.
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = one_or_more())]
     pub rooms_per_client: u32,
     /// How many batches are sent.
     #[arg(long, default_value_t = 1000)]
     pub batches: u64,
     /// Messages of one batch, each to a random room.
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = one_or_more())]
     pub batch_size: u32,
     /// Microseconds from one batch to the next.
     #[arg(long, default_value_t = 10_000)]
     pub batch_pause: u64,
 }
 
+fn one_or_more() -> RangedI64ValueParser<u32> {
+    value_parser!(u32).range(1..)
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
+    const YEAR: f64 = 31_536_000.0;
     let seconds: f64 = text.parse().map_err(|error| format!("{error}"))?;
+    // No clock reaches the end of the longest that can be written.
+    if seconds > YEAR {
+        return Err("more than a year".into());
+    }
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }

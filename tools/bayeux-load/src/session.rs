@@ -1,6 +1,8 @@
 //! One client: its session, its cookie, and the connections it sends on.
 
-use std::{net::Ipv4Addr, rc::Rc};
+use std::{net::Ipv4Addr, rc::Rc, time::Duration};
+
+use tokio::time::timeout;
 
 use crate::{
     Error, Options, Target,
@@ -23,11 +25,19 @@ struct Way {
     target: Target,
     source: Option<Ipv4Addr>,
     paths: Paths,
+    /// How long an answer may take that is not held.
+    stall: Duration,
 }
 
 /// The ways that clients take in turn.
 #[derive(Debug)]
 pub(crate) struct Ways(Vec<Rc<Way>>);
+
+impl Way {
+    async fn connection(&self) -> Result<Connection, Error> {
+        within(self.stall, Connection::open(&self.target, self.source)).await
+    }
+}
 
 impl Ways {
     pub(crate) fn new(options: &Options) -> Self {
@@ -53,6 +63,7 @@ impl Ways {
                     target: target.clone(),
                     source,
                     paths,
+                    stall: options.stall,
                 }));
             }
         }
@@ -78,7 +89,7 @@ impl Session {
     /// Connects and handshakes. `client` is its number, which decides where it connects to.
     pub(crate) async fn start(ways: &Ways, client: u32) -> Result<Self, Error> {
         let way = ways.of(client);
-        let connection = Connection::open(&way.target, way.source).await?;
+        let connection = way.connection().await?;
         let mut session = Self {
             way,
             id: String::new(),
@@ -93,10 +104,8 @@ impl Session {
 
     /// A new session in place of this one, on the same connection.
     pub(crate) async fn handshake(&mut self) -> Result<(), Error> {
-        let response = self
-            .connection
-            .post(&self.way.paths.handshake, HANDSHAKE.as_bytes())
-            .await?;
+        let request = self.connection.post(&self.way.paths.handshake, HANDSHAKE.as_bytes());
+        let response = within(self.way.stall, request).await?;
         if response.status != 200 {
             return Err(format!("handshake: HTTP status {}", response.status).into());
         }
@@ -112,7 +121,7 @@ impl Session {
 
     /// Another connection for the same session.
     pub(crate) async fn again(&self) -> Result<Self, Error> {
-        let mut connection = Connection::open(&self.way.target, self.way.source).await?;
+        let mut connection = self.way.connection().await?;
         connection.set_cookies(&self.cookies);
         Ok(Self {
             way: Rc::clone(&self.way),
@@ -137,7 +146,7 @@ impl Session {
     pub(crate) async fn subscribe(&mut self, channel: &str) -> Result<(), Error> {
         let body = message::subscribe(&self.id, channel);
         let way = Rc::clone(&self.way);
-        all_accepted(&self.post(&way.paths.subscribe, &body).await?)
+        self.ask(&way.paths.subscribe, &body).await
     }
 
     /// A connect, held or not as the server likes.
@@ -152,20 +161,26 @@ impl Session {
         let id = self.ids(1);
         let body = message::connect_at_once(&self.id, id);
         let way = Rc::clone(&self.way);
-        all_accepted(&self.post(&way.paths.connect, &body).await?)
+        self.ask(&way.paths.connect, &body).await
     }
 
     /// Publishes a batch that is written already.
     pub(crate) async fn publish(&mut self, body: &str) -> Result<(), Error> {
         let way = Rc::clone(&self.way);
         // With endpoints, publishes go where connects go.
-        all_accepted(&self.post(&way.paths.connect, body).await?)
+        self.ask(&way.paths.connect, body).await
     }
 
     pub(crate) async fn disconnect(&mut self) -> Result<(), Error> {
         let body = message::disconnect(&self.id);
         let way = Rc::clone(&self.way);
-        all_accepted(&self.post(&way.paths.disconnect, &body).await?)
+        self.ask(&way.paths.disconnect, &body).await
+    }
+
+    /// A request that is answered at once, and well.
+    async fn ask(&mut self, path: &str, body: &str) -> Result<(), Error> {
+        let stall = self.way.stall;
+        all_accepted(&within(stall, self.post(path, body)).await?)
     }
 
     async fn post(&mut self, path: &str, body: &str) -> Result<Vec<Incoming<'_>>, Error> {
@@ -175,6 +190,13 @@ impl Session {
         }
         message::parse(response.body)
     }
+}
+
+async fn within<T, E: Into<Error>>(stall: Duration, request: impl Future<Output = Result<T, E>>) -> Result<T, Error> {
+    timeout(stall, request)
+        .await
+        .map_err(|_| format!("no answer within {stall:?}"))?
+        .map_err(Into::into)
 }
 
 fn all_accepted(replies: &[Incoming<'_>]) -> Result<(), Error> {

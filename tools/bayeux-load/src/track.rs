@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     rc::Rc,
     time::Duration,
 };
@@ -34,7 +34,7 @@ pub(crate) struct Track {
     pub(crate) latency: RefCell<Histogram<u64>>,
     pub(crate) checks: RefCell<Checks>,
     /// How many subscribers each channel has.
-    members: RefCell<Vec<u32>>,
+    members: RefCell<BTreeMap<u32, u32>>,
     sent: RefCell<HashMap<Sequence, u64>>,
     /// By publisher: how many have yet to get its last message.
     awaited: RefCell<HashMap<u32, Rc<Awaited>>>,
@@ -48,8 +48,7 @@ pub(crate) struct Awaited {
 }
 
 impl Track {
-    /// `channels` is how many there are.
-    pub(crate) fn new(channels: usize) -> Rc<Self> {
+    pub(crate) fn new() -> Rc<Self> {
         Rc::new(Self {
             start: Instant::now(),
             deliveries: Cell::default(),
@@ -59,7 +58,7 @@ impl Track {
             measured_from: Cell::new(u64::MAX),
             latency: RefCell::new(histogram()),
             checks: RefCell::default(),
-            members: RefCell::new(vec![0; channels]),
+            members: RefCell::default(),
             sent: RefCell::default(),
             awaited: RefCell::default(),
         })
@@ -82,17 +81,23 @@ impl Track {
     pub(crate) fn joined(&self, channels: &[u32]) {
         let mut members = self.members.borrow_mut();
         for channel in channels {
-            members[*channel as usize] += 1;
+            *members.entry(*channel).or_default() += 1;
         }
     }
 
-    pub(crate) fn has_members(&self, channel: u32) -> bool {
-        self.members.borrow()[channel as usize] > 0
+    /// The channels that somebody has subscribed to.
+    pub(crate) fn channels_with_members(&self) -> Vec<u32> {
+        self.members.borrow().keys().copied().collect()
     }
 
     /// Notes a message that is about to be sent, and gives it its number.
     pub(crate) fn sending(&self, sequence: Sequence, awaited: &Awaited) -> u64 {
-        let members = self.members.borrow()[sequence.channel as usize];
+        let members = self
+            .members
+            .borrow()
+            .get(&sequence.channel)
+            .copied()
+            .unwrap_or_default();
         awaited.left.set(awaited.left.get() + members);
         self.expected.set(self.expected.get() + u64::from(members));
         self.operations.set(self.operations.get() + 1);
@@ -148,8 +153,16 @@ impl Track {
         checks.first_error.get_or_insert_with(|| error.to_string());
     }
 
-    pub(crate) fn first_error(&self) -> Option<String> {
-        self.checks.borrow().first_error.clone()
+    pub(crate) fn not_set_up(&self, client: u32, error: &Error) {
+        self.failed(&format!("client {client} could not be set up: {error}").into());
+    }
+
+    /// With no client there is nothing to measure: the first error is that of the run.
+    pub(crate) fn check_anyone(&self, clients: usize) -> Result<(), Error> {
+        match &self.checks.borrow().first_error {
+            Some(error) if clients == 0 => Err(error.clone().into()),
+            _ => Ok(()),
+        }
     }
 
     /// Counts what a subscriber of these channels should have got and has not.

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     convert::Infallible,
+    future::pending,
     net::SocketAddr,
     sync::{Arc, Mutex},
 };
@@ -28,8 +29,12 @@ enum Fault {
     Misroute,
     /// Refuses the publish.
     Refuse,
+    /// Delivers it, but never answers the publish.
+    KeepQuiet,
     /// Treats messages well, but refuses this handshake, counted from nought.
     RefuseHandshake(usize),
+    /// Does not answer it.
+    IgnoreHandshake(usize),
 }
 
 #[derive(Default)]
@@ -52,14 +57,17 @@ impl Server {
         let id = message["clientId"].as_str().unwrap_or_default();
         match channel {
             "/meta/handshake" => {
-                let mut state = self.state.lock().unwrap();
-                let number = state.handshakes;
-                state.handshakes += 1;
-                if matches!(self.fault, Fault::RefuseHandshake(refused) if number == refused) {
-                    return vec![json!({ "channel": channel, "successful": false })];
+                let number = self.state.lock().unwrap().handshakes;
+                self.state.lock().unwrap().handshakes += 1;
+                match self.fault {
+                    Fault::RefuseHandshake(refused) if number == refused => {
+                        return vec![json!({ "channel": channel, "successful": false })];
+                    }
+                    Fault::IgnoreHandshake(ignored) if number == ignored => pending().await,
+                    _ => {}
                 }
                 let id = format!("client-{number}");
-                state.queues.insert(id.clone(), Vec::new());
+                self.state.lock().unwrap().queues.insert(id.clone(), Vec::new());
                 vec![json!({ "channel": channel, "successful": true, "clientId": id })]
             }
             "/meta/connect" => {
@@ -74,8 +82,14 @@ impl Server {
                 answer.push(json!({ "channel": channel, "successful": true }));
                 answer
             }
-            "/meta/subscribe" => vec![json!({ "channel": channel, "successful": true })],
-            _ => vec![json!({ "channel": channel, "successful": self.publish(channel, message) })],
+            "/meta/subscribe" | "/meta/disconnect" => vec![json!({ "channel": channel, "successful": true })],
+            _ => {
+                let successful = self.publish(channel, message);
+                if matches!(self.fault, Fault::KeepQuiet) && self.state.lock().unwrap().published == 6 {
+                    pending().await
+                }
+                vec![json!({ "channel": channel, "successful": successful })]
+            }
         }
     }
 
@@ -135,13 +149,14 @@ async fn serve(fault: Fault) -> SocketAddr {
     address
 }
 
-async fn report(fault: Fault, arguments: &str) -> Result<Report, Error> {
+/// Patient enough for a server that answers, and no longer than a test should take.
+const LIMITS: &str = "--duration 1 --stall 0.3 --deadline 30";
+
+async fn report(fault: Fault, limits: &str, mode: &str) -> Result<Report, Error> {
     LocalSet::new()
         .run_until(async {
             let address = serve(fault).await;
-            let line = format!(
-                "bayeux-load --url http://{address}/ --warmup 0 --stall 0.3 --deadline 30 --messages 10 {arguments}"
-            );
+            let line = format!("bayeux-load --url http://{address}/ --warmup 0 --messages 10 {limits} {mode}");
             let report = run(&Options::parse_from(line.split(' '))).await?;
             assert_eq!(report.is_clean(), report.checks.all_well() && report.operations > 0);
             Ok(report)
@@ -151,7 +166,10 @@ async fn report(fault: Fault, arguments: &str) -> Result<Report, Error> {
 
 /// What three subscribers say of ten messages.
 async fn checks(fault: Fault) -> Checks {
-    report(fault, "fanout --subscribers 3 --flood").await.unwrap().checks
+    report(fault, LIMITS, "fanout --subscribers 3 --flood")
+        .await
+        .unwrap()
+        .checks
 }
 
 #[tokio::test]
@@ -192,7 +210,7 @@ async fn a_refusal_is_an_error() {
 
 #[tokio::test]
 async fn a_client_that_can_not_be_set_up_is_an_error_and_the_others_go_on() {
-    let report = report(Fault::RefuseHandshake(1), "fanout --subscribers 3")
+    let report = report(Fault::RefuseHandshake(1), LIMITS, "fanout --subscribers 3")
         .await
         .unwrap();
     assert_eq!((report.operations, report.deliveries), (10, 20));
@@ -208,8 +226,83 @@ async fn a_client_that_can_not_be_set_up_is_an_error_and_the_others_go_on() {
 
 #[tokio::test]
 async fn without_any_client_there_is_nothing_to_report() {
-    let error = report(Fault::RefuseHandshake(0), "fanout --subscribers 1")
+    let error = report(Fault::RefuseHandshake(0), LIMITS, "fanout --subscribers 1")
         .await
         .unwrap_err();
     assert!(error.to_string().contains("client 0 could not be set up"), "{error}");
+}
+
+#[tokio::test]
+async fn a_client_whose_handshake_is_not_answered_is_an_error_too() {
+    let report = report(Fault::IgnoreHandshake(2), LIMITS, "fanout --subscribers 3")
+        .await
+        .unwrap();
+    assert_eq!((report.deliveries, report.checks.errors), (20, 1));
+    assert!(report.checks.first_error.unwrap().contains("no answer within 300ms"));
+}
+
+#[tokio::test]
+async fn a_publish_that_is_not_answered_is_an_error() {
+    for pace in ["--flood", "--rate 100", ""] {
+        let mode = format!("fanout --subscribers 3 {pace}");
+        let report = report(Fault::KeepQuiet, LIMITS, mode.trim()).await.unwrap();
+        assert_eq!((report.operations, report.deliveries), (6, 18), "{pace}: {report}");
+        assert_eq!((report.checks.errors, report.checks.lost), (1, 0), "{pace}: {report}");
+        assert!(report.checks.first_error.unwrap().contains("no answer within 300ms"));
+    }
+}
+
+#[tokio::test]
+async fn a_round_that_is_not_answered_is_an_error() {
+    let report = report(Fault::IgnoreHandshake(4), LIMITS, "handshake --clients 2")
+        .await
+        .unwrap();
+    // The other client does all the others.
+    assert_eq!((report.operations, report.checks.errors), (9, 1), "{report}");
+}
+
+#[tokio::test]
+async fn what_was_measured_until_the_deadline_is_reported() {
+    let report = report(
+        Fault::KeepQuiet,
+        "--stall 30 --deadline 1",
+        "fanout --subscribers 3 --flood",
+    )
+    .await
+    .unwrap();
+    assert_eq!((report.operations, report.deliveries), (6, 18));
+    assert!((0.5..2.0).contains(&report.seconds), "{report}");
+    assert_eq!((report.checks.errors, report.checks.lost), (1, 0));
+    assert!(report.checks.first_error.unwrap().contains("not done within 1s"));
+}
+
+#[tokio::test]
+async fn a_deadline_that_passes_before_anything_is_measured_is_reported_too() {
+    let report = report(
+        Fault::IgnoreHandshake(0),
+        "--stall 30 --deadline 0.3",
+        "idle --sessions 2",
+    )
+    .await
+    .unwrap();
+    assert_eq!((report.operations, report.checks.errors), (0, 1));
+    assert_eq!(report.mode, "2 idle sessions");
+    assert!((report.operations_per_second, report.seconds) == (0.0, 0.0), "{report}");
+}
+
+#[tokio::test]
+async fn idle_sessions_are_reported_although_nobody_can_publish_to_them() {
+    for fault in [Fault::RefuseHandshake(3), Fault::IgnoreHandshake(3)] {
+        let report = report(fault, LIMITS, "idle --sessions 3").await.unwrap();
+        assert_eq!((report.operations, report.checks.errors), (0, 1), "{report}");
+    }
+}
+
+#[tokio::test]
+async fn a_chat_ends_although_a_batch_is_not_answered() {
+    let chat = "chat --clients 1 --rooms 1 --rooms-per-client 1 --batch-size 1 --batch-pause 1000 --batches 9";
+    let report = report(Fault::KeepQuiet, LIMITS, chat).await.unwrap();
+    // Those behind it can't be sent: the connection waits for its answer.
+    assert_eq!((report.operations, report.deliveries), (9, 6), "{report}");
+    assert_eq!((report.checks.errors, report.checks.lost), (4, 3), "{report}");
 }

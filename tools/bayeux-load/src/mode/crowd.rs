@@ -41,20 +41,27 @@ struct Member {
 }
 
 impl Crowd {
+    pub(super) fn new(track: &Rc<Track>) -> Self {
+        Self {
+            members: Vec::new(),
+            track: Rc::clone(track),
+        }
+    }
+
     /// Sets up one subscriber for each list of channels, and waits until all have their connects under way. One that
     /// can't be set up is an error in the report, and the others go on without it.
     pub(super) async fn gather(
+        &mut self,
         ways: &Rc<Ways>,
         lists: Vec<Vec<u32>>,
         channels: &Rc<[String]>,
-        track: &Rc<Track>,
         publish: bool,
-    ) -> Result<Self, Error> {
+    ) -> Result<(), Error> {
         let places = Rc::new(Semaphore::new(AT_A_TIME));
         let joining: Vec<_> = (0..)
             .zip(lists)
             .map(|(number, list)| {
-                let (ways, channels, track) = (Rc::clone(ways), Rc::clone(channels), Rc::clone(track));
+                let (ways, channels, track) = (Rc::clone(ways), Rc::clone(channels), Rc::clone(&self.track));
                 let places = Rc::clone(&places);
                 spawn_local(async move {
                     let _place = places.acquire().await?;
@@ -62,24 +69,20 @@ impl Crowd {
                 })
             })
             .collect();
-        let mut members = Vec::with_capacity(joining.len());
-        for (number, member) in joining.into_iter().enumerate() {
+        for (number, member) in (0..).zip(joining) {
             match member.await? {
-                Ok(member) => members.push(member),
-                Err(error) => track.failed(&format!("client {number} could not be set up: {error}").into()),
+                Ok(member) => self.members.push(member),
+                Err(error) => self.track.not_set_up(number, &error),
             }
         }
-        if members.is_empty() {
-            return Err(track
-                .first_error()
-                .unwrap_or_else(|| "no client to set up".into())
-                .into());
-        }
+        self.track.check_anyone(self.members.len())?;
         sleep(SETTLE).await;
-        Ok(Self {
-            members,
-            track: Rc::clone(track),
-        })
+        Ok(())
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.members.len()
     }
 
     /// The session of one member, on a connection of its own.

@@ -1,37 +1,27 @@
 //! Sessions that wait.
 
-use std::rc::Rc;
-
 use tokio::time::{Instant, sleep};
 
-use super::{crowd::Crowd, meter::Meter, rooms::channels};
-use crate::{
-    Error, Options, Report,
-    publisher::Publisher,
-    session::{Session, Ways},
-    track::Track,
-};
+use super::{rooms::channels, run::Run};
+use crate::{Error, publisher::Publisher, session::Session};
 
 /// Holds sessions for a while, then sends one message that must reach all. The CPU time is that of the wait and of the
 /// message.
-pub(super) async fn idle(options: &Options, sessions: u32) -> Result<Report, Error> {
-    let mut meter = Meter::new(options);
+pub(super) async fn idle(run: &mut Run<'_>, sessions: u32) -> Result<(), Error> {
+    run.mode = format!("{sessions} idle sessions");
     let channels = channels(1);
     let lists = vec![vec![0]; sessions as usize];
-    let track = Track::new(channels.len());
-    let ways = Rc::new(Ways::new(options));
-    let crowd = Crowd::gather(&ways, lists, &channels, &track, false).await?;
-    meter.ready();
+    run.crowd.gather(&run.ways, lists, &channels, false).await?;
+    run.ready(run.crowd.count());
 
-    meter.start(&track);
-    sleep(options.duration).await;
-    let text = "x".repeat(options.message_size).into();
-    let session = Session::start(&ways, 0).await?;
-    let mut publisher = Publisher::new(0, session, &track, &channels, &text);
-    publisher.publish(&[0], Instant::now()).await?;
-    track.drain(options.stall).await;
-    let mut report = meter.report(format!("{sessions} idle sessions"), sessions, &track);
-    crowd.dismiss();
-    report.checks = track.checks.borrow().clone();
-    Ok(report)
+    run.start();
+    sleep(run.options.duration).await;
+    let text = "x".repeat(run.options.message_size).into();
+    let session = Session::start(&run.ways, 0).await?;
+    let mut publisher = Publisher::new(0, session, &run.track, &channels, &text);
+    if let Err(error) = publisher.publish(&[0], Instant::now()).await {
+        run.track.failed(&error);
+    }
+    run.end().await;
+    Ok(())
 }

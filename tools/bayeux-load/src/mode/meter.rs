@@ -14,7 +14,9 @@ pub(super) struct Meter<'a> {
     options: &'a Options,
     before: Usage,
     ready: Usage,
+    clients: Option<u32>,
     start: Option<Reading>,
+    end: Option<Reading>,
 }
 
 /// The meters at one moment.
@@ -35,7 +37,9 @@ impl<'a> Meter<'a> {
             options,
             before: Usage::default(),
             ready: Usage::default(),
+            clients: None,
             start: None,
+            end: None,
         };
         meter.before = meter.server();
         meter
@@ -56,9 +60,14 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// All clients are there.
-    pub(super) fn ready(&mut self) {
+    /// So many clients are there.
+    pub(super) fn ready(&mut self, clients: usize) {
         self.ready = self.server();
+        self.clients = u32::try_from(clients).ok();
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.clients.is_some()
     }
 
     /// Begins to measure.
@@ -68,12 +77,19 @@ impl<'a> Meter<'a> {
     }
 
     /// Ends to measure.
-    pub(super) fn report(&self, mode: String, clients: u32, track: &Track) -> Report {
-        let end = self.read(track);
+    pub(super) fn end(&mut self, track: &Track) {
+        self.end = Some(self.read(track));
+    }
+
+    /// What was measured: until now, if it did not end before.
+    pub(super) fn report(&self, mode: String, track: &Track) -> Report {
+        let end = self.end.unwrap_or_else(|| self.read(track));
+        // Without a start, nothing was measured.
         let start = self.start.unwrap_or(end);
         let seconds = end.at.duration_since(start.at).as_secs_f64();
         let operations = end.operations - start.operations;
         let deliveries = end.deliveries - start.deliveries;
+        let rate = |count: u64| if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
         let share = |before: Usage, after: Usage| {
             let cpu_us = after.cpu_us.saturating_sub(before.cpu_us);
             let share = cpu_us as f64 / micros(end.at.duration_since(start.at)).max(1) as f64;
@@ -81,7 +97,7 @@ impl<'a> Meter<'a> {
         };
         let server = self.options.server_pid.map(|_| {
             let cpu = share(start.server, end.server);
-            let clients = f64::from(clients.max(1));
+            let clients = f64::from(self.clients.unwrap_or_default().max(1));
             ServerUsage {
                 cpu,
                 cpu_us_per_delivery: per(cpu.cpu_us, deliveries),
@@ -98,8 +114,8 @@ impl<'a> Meter<'a> {
             seconds,
             operations,
             deliveries,
-            deliveries_per_second: deliveries as f64 / seconds,
-            operations_per_second: operations as f64 / seconds,
+            deliveries_per_second: rate(deliveries),
+            operations_per_second: rate(operations),
             answers_per_delivery: per(end.answers - start.answers, deliveries),
             latency_us,
             checks: track.checks.borrow().clone(),

@@ -6,11 +6,14 @@ mod idle;
 mod meter;
 mod rooms;
 mod rounds;
+mod run;
 
 use tokio::{
     task::{spawn_local, yield_now},
     time::timeout,
 };
+
+use run::Run;
 
 use crate::{Error, Mode, Options, Report};
 
@@ -18,7 +21,8 @@ use crate::{Error, Mode, Options, Report};
 ///
 /// # Errors
 ///
-/// A target is not on this machine, clients could not be set up, or the deadline has passed.
+/// A target is not on this machine, or no client could be set up. What fails later, and a deadline that passes, are
+/// errors in the report.
 pub async fn run(options: &Options) -> Result<Report, Error> {
     if let Some(target) = options
         .urls
@@ -32,11 +36,20 @@ pub async fn run(options: &Options) -> Result<Report, Error> {
         .into());
     }
     let spinning = options.spin.then(|| spawn_local(spin()));
-    let done = timeout(options.deadline, dispatch(options)).await;
+    let mut run = Run::new(options);
+    let done = timeout(options.deadline, dispatch(&mut run)).await;
     if let Some(spinning) = spinning {
         spinning.abort();
     }
-    done.map_err(|_| format!("not done within {:?}", options.deadline))?
+    match done {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) if !run.is_ready() => return Err(error),
+        Ok(Err(error)) => run.track.failed(&error),
+        Err(_) => run
+            .track
+            .failed(&format!("not done within {:?}", options.deadline).into()),
+    }
+    Ok(run.report())
 }
 
 /// There is always something to do, so that the thread looks for news instead of waiting for it.
@@ -46,18 +59,18 @@ async fn spin() {
     }
 }
 
-async fn dispatch(options: &Options) -> Result<Report, Error> {
-    match &options.mode {
-        Mode::Fanout { subscribers, pace } => rooms::fanout(options, *subscribers, *pace).await,
+async fn dispatch(run: &mut Run<'_>) -> Result<(), Error> {
+    match &run.options.mode {
+        Mode::Fanout { subscribers, pace } => rooms::fanout(run, *subscribers, *pace).await,
         Mode::Rooms {
             clients,
             rooms,
             publishers,
             in_flight,
-        } => rooms::rooms(options, *clients, *rooms, *publishers, *in_flight).await,
-        Mode::Idle { sessions } => idle::idle(options, *sessions).await,
-        Mode::Handshake { clients } => rounds::handshake(options, *clients).await,
-        Mode::Connect { clients } => rounds::connect(options, *clients).await,
-        Mode::Chat(chat) => chat::chat(options, chat).await,
+        } => rooms::rooms(run, *clients, *rooms, *publishers, *in_flight).await,
+        Mode::Idle { sessions } => idle::idle(run, *sessions).await,
+        Mode::Handshake { clients } => rounds::handshake(run, *clients).await,
+        Mode::Connect { clients } => rounds::connect(run, *clients).await,
+        Mode::Chat(chat) => chat::chat(run, chat).await,
     }
 }

@@ -1,21 +1,19 @@
 //! Publishers and subscribers on one channel, or on many.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use tokio::task::spawn_local;
 
-use super::{crowd::Crowd, meter::Meter};
+use super::run::Run;
 use crate::{
-    Error, Options, Report,
+    Error,
     options::Pace,
     publisher::{Amount, Pacing, Publisher},
-    session::{Session, Ways},
-    track::Track,
+    session::Session,
 };
-use std::time::Duration;
 
 /// One channel, many subscribers, one publisher.
-pub(super) async fn fanout(options: &Options, subscribers: u32, pace: Pace) -> Result<Report, Error> {
+pub(super) async fn fanout(run: &mut Run<'_>, subscribers: u32, pace: Pace) -> Result<(), Error> {
     let pacing = match pace.rate {
         Some(rate) => Pacing::Every(Duration::try_from_secs_f64(1.0 / rate)?),
         None if pace.flood => Pacing::Flood,
@@ -28,17 +26,18 @@ pub(super) async fn fanout(options: &Options, subscribers: u32, pace: Pace) -> R
         in_flight: 1,
         pacing,
     };
-    publish(options, format!("fanout to {subscribers} ({pacing:?})"), plan).await
+    run.mode = format!("fanout to {subscribers} ({pacing:?})");
+    publish(run, plan).await
 }
 
 /// Many channels; each client is on one of them.
 pub(super) async fn rooms(
-    options: &Options,
+    run: &mut Run<'_>,
     clients: u32,
     rooms: u32,
     publishers: u32,
     in_flight: u32,
-) -> Result<Report, Error> {
+) -> Result<(), Error> {
     let plan = Plan {
         lists: (0..clients).map(|client| vec![client % rooms]).collect(),
         channels: channels(rooms),
@@ -46,8 +45,8 @@ pub(super) async fn rooms(
         in_flight,
         pacing: Pacing::Closed,
     };
-    let mode = format!("{clients} clients in {rooms} rooms, {publishers} publishers with {in_flight} messages each");
-    publish(options, mode, plan).await
+    run.mode = format!("{clients} clients in {rooms} rooms, {publishers} publishers with {in_flight} messages each");
+    publish(run, plan).await
 }
 
 pub(super) fn channels(count: u32) -> Rc<[String]> {
@@ -63,25 +62,22 @@ struct Plan {
     pacing: Pacing,
 }
 
-async fn publish(options: &Options, mode: String, plan: Plan) -> Result<Report, Error> {
-    let mut meter = Meter::new(options);
-    let clients = u32::try_from(plan.lists.len())?;
-    let track = Track::new(plan.channels.len());
-    let ways = Rc::new(Ways::new(options));
-    let crowd = Crowd::gather(&ways, plan.lists, &plan.channels, &track, false).await?;
-    meter.ready();
+async fn publish(run: &mut Run<'_>, plan: Plan) -> Result<(), Error> {
+    let options = run.options;
+    run.crowd.gather(&run.ways, plan.lists, &plan.channels, false).await?;
+    run.ready(run.crowd.count());
 
     let text: Rc<str> = "x".repeat(options.message_size).into();
     let mut publishers = Vec::new();
     for number in 0..plan.publishers {
-        let session = Session::start(&ways, number).await?;
+        let session = Session::start(&run.ways, number).await?;
         for lane in 0..plan.in_flight {
             // Each message under way needs a connection of its own, and has a sequence of its own.
             let number = number * plan.in_flight + lane;
             publishers.push(Publisher::new(
                 number,
                 session.again().await?,
-                &track,
+                &run.track,
                 &plan.channels,
                 &text,
             ));
@@ -89,16 +85,13 @@ async fn publish(options: &Options, mode: String, plan: Plan) -> Result<Report, 
     }
     let warmup = Amount::new(options.messages, options.warmup);
     publishers = send(publishers, plan.pacing, warmup, options.stall).await?;
-    track.drain(options.stall).await;
-    meter.start(&track);
+    run.track.drain(options.stall).await;
+    run.start();
     let amount = Amount::new(options.messages, options.duration);
-    // They are closed when the report is made: that is no part of the load.
+    // They are closed when all is measured: that is no part of the load.
     let _publishers = send(publishers, plan.pacing, amount, options.stall).await?;
-    track.drain(options.stall).await;
-    let mut report = meter.report(mode, clients, &track);
-    crowd.dismiss();
-    report.checks = track.checks.borrow().clone();
-    Ok(report)
+    run.end().await;
+    Ok(())
 }
 
 /// Lets all publishers send, side by side.

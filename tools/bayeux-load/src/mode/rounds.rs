@@ -4,9 +4,9 @@ use std::{rc::Rc, time::Duration};
 
 use tokio::{task::spawn_local, time::Instant};
 
-use super::meter::Meter;
+use super::run::Run;
 use crate::{
-    Error, Options, Report,
+    Error,
     publisher::Amount,
     session::{Session, Ways},
     track::Track,
@@ -19,33 +19,41 @@ enum Round {
     Connect,
 }
 
-pub(super) async fn handshake(options: &Options, clients: u32) -> Result<Report, Error> {
-    rounds(options, clients, Round::Handshake).await
+pub(super) async fn handshake(run: &mut Run<'_>, clients: u32) -> Result<(), Error> {
+    rounds(run, clients, Round::Handshake).await
 }
 
-pub(super) async fn connect(options: &Options, clients: u32) -> Result<Report, Error> {
-    rounds(options, clients, Round::Connect).await
+pub(super) async fn connect(run: &mut Run<'_>, clients: u32) -> Result<(), Error> {
+    rounds(run, clients, Round::Connect).await
 }
 
-async fn rounds(options: &Options, clients: u32, round: Round) -> Result<Report, Error> {
-    let mut meter = Meter::new(options);
-    let track = Track::new(0);
-    let ways = Ways::new(options);
+async fn rounds(run: &mut Run<'_>, clients: u32, round: Round) -> Result<(), Error> {
+    run.mode = format!("{round:?} rounds of {clients} clients");
+    let options = run.options;
     let mut sessions = Vec::new();
     for client in 0..clients {
-        let mut session = Session::start(&ways, client).await?;
-        session.connect_at_once().await?;
-        if matches!(round, Round::Handshake) {
-            session.disconnect().await?;
+        match begin(&run.ways, client, round).await {
+            Ok(session) => sessions.push(session),
+            Err(error) => run.track.not_set_up(client, &error),
         }
-        sessions.push(session);
     }
-    meter.ready();
-    sessions = go_round(sessions, round, options.messages, options.warmup, &track).await?;
-    meter.start(&track);
-    // They are closed when the report is made: that is no part of the load.
-    let _sessions = go_round(sessions, round, options.messages, options.duration, &track).await?;
-    Ok(meter.report(format!("{round:?} rounds of {clients} clients"), clients, &track))
+    run.track.check_anyone(sessions.len())?;
+    run.ready(sessions.len());
+    sessions = go_round(sessions, round, options.messages, options.warmup, &run.track).await?;
+    run.start();
+    // They are closed when all is measured: that is no part of the load.
+    let _sessions = go_round(sessions, round, options.messages, options.duration, &run.track).await?;
+    run.end().await;
+    Ok(())
+}
+
+async fn begin(ways: &Ways, client: u32, round: Round) -> Result<Session, Error> {
+    let mut session = Session::start(ways, client).await?;
+    session.connect_at_once().await?;
+    if matches!(round, Round::Handshake) {
+        session.disconnect().await?;
+    }
+    Ok(session)
 }
 
 /// Lets all clients go round, side by side.
