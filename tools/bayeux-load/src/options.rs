@@ -109,8 +109,9 @@ pub enum Mode {
 #[derive(Args, Clone, Copy, Debug, Default)]
 #[group(multiple = false)]
 pub struct Pace {
-    /// So many messages a second, at fixed times, however late others are.
-    #[arg(long)]
+    /// So many messages a second, at fixed times, however late others are. All that are due in time are sent, although
+    /// that may take a slow server longer.
+    #[arg(long, value_parser = rate)]
     pub rate: Option<f64>,
     /// The next message as soon as the last is accepted, whoever has got it.
     #[arg(long)]
@@ -142,6 +143,15 @@ pub struct Chat {
 
 fn one_or_more() -> RangedI64ValueParser<u32> {
     value_parser!(u32).range(1..)
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|error| format!("{error}"))?;
+    if (0.001..=1e6).contains(&rate) {
+        Ok(rate)
+    } else {
+        Err("not between one in a thousand seconds and a million a second".into())
+    }
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -17,21 +17,25 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Amount {
     messages: Cell<u64>,
+    from: Instant,
     until: Instant,
 }
 
 impl Amount {
     pub(crate) fn new(messages: u64, duration: Duration) -> Rc<Self> {
+        let from = Instant::now();
         Rc::new(Self {
             messages: Cell::new(messages),
-            until: Instant::now() + duration,
+            from,
+            until: from + duration,
         })
     }
 
-    /// Takes one message; `false` if there is none left.
-    pub(crate) fn take(&self) -> bool {
+    /// Takes one message that is due at a moment; `false` if there is none left then. One that was due in time is sent,
+    /// however late: to leave it out would make a slow server look better.
+    pub(crate) fn take(&self, due: Instant) -> bool {
         let left = self.messages.get();
-        if left == 0 || Instant::now() >= self.until {
+        if left == 0 || due >= self.until {
             return false;
         }
         self.messages.set(left - 1);
@@ -48,6 +52,17 @@ pub(crate) enum Pacing {
     Every(Duration),
     /// When the last one was accepted.
     Flood,
+}
+
+impl Pacing {
+    /// How many messages one publisher has to send, if that does not depend on the server.
+    pub(crate) fn planned(self, messages: u64, duration: Duration) -> Option<u64> {
+        let Self::Every(pause) = self else {
+            return None;
+        };
+        let in_time = duration.as_nanos().div_ceil(pause.as_nanos().max(1));
+        Some(u64::try_from(in_time).unwrap_or(u64::MAX).min(messages))
+    }
 }
 
 /// A session that publishes on one connection.
@@ -84,26 +99,35 @@ impl Publisher {
 
     /// Publishes on one random channel after the other for as long as there is something to send.
     pub(crate) async fn run(&mut self, pacing: Pacing, amount: &Amount, stall: Duration) {
-        let mut due = Instant::now();
-        while amount.take() {
-            match pacing {
-                Pacing::Every(pause) => {
-                    due += pause;
-                    sleep_until(due).await;
-                }
-                Pacing::Closed | Pacing::Flood => due = Instant::now(),
+        let mut next = amount.from;
+        loop {
+            let due = match pacing {
+                Pacing::Every(_) => next,
+                Pacing::Closed | Pacing::Flood => Instant::now(),
+            };
+            if !amount.take(due) {
+                return;
+            }
+            if let Pacing::Every(pause) = pacing {
+                sleep_until(due).await;
+                next += pause;
             }
             let channel = self
                 .random
                 .below(u32::try_from(self.channels.len()).unwrap_or(u32::MAX));
-            if let Err(error) = self.publish(&[channel], due).await {
+            if let Err(error) = self.send(channel, due, pacing, stall).await {
                 self.track.failed(&error);
                 return;
             }
-            if matches!(pacing, Pacing::Closed) && !self.awaited.all(stall).await {
-                return;
-            }
         }
+    }
+
+    async fn send(&mut self, channel: u32, due: Instant, pacing: Pacing, stall: Duration) -> Result<(), Error> {
+        self.publish(&[channel], due).await?;
+        if matches!(pacing, Pacing::Closed) {
+            self.awaited.all(stall).await?;
+        }
+        Ok(())
     }
 
     /// Publishes a batch that is due at a moment.

@@ -14,6 +14,8 @@ pub struct Report {
     pub seconds: f64,
     /// Messages published, or rounds done, while it was measured.
     pub operations: u64,
+    /// How many there were to be: all that were due in time, at a rate.
+    pub planned: Option<u64>,
     /// Messages that reached a subscriber.
     pub deliveries: u64,
     /// Deliveries per second.
@@ -136,11 +138,15 @@ impl fmt::Display for Report {
             max,
             ..
         } = self.latency_us;
-        writeln!(
+        write!(
             f,
-            "{}: {:.2} s, {} operations ({:.0}/s)",
-            self.mode, self.seconds, self.operations, self.operations_per_second
+            "{}: {:.2} s, {} operations",
+            self.mode, self.seconds, self.operations
         )?;
+        if let Some(planned) = self.planned {
+            write!(f, " of {planned}")?;
+        }
+        writeln!(f, " ({:.0}/s)", self.operations_per_second)?;
         if self.deliveries > 0 {
             write!(
                 f,

@@ -8,7 +8,10 @@ use std::{
 };
 
 use hdrhistogram::Histogram;
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
 
 use crate::{
     Checks, Error,
@@ -190,14 +193,17 @@ impl Track {
 }
 
 impl Awaited {
-    /// Waits until all have what was sent; `false` if they do not get it in time.
-    pub(crate) async fn all(&self, stall: Duration) -> bool {
-        let all = async {
-            while self.left.get() > 0 {
-                self.all_have_it.notified().await;
+    /// Waits until all have what was sent; an error if none of them gets it for a while.
+    pub(crate) async fn all(&self, stall: Duration) -> Result<(), Error> {
+        let mut left = self.left.get();
+        while left > 0 {
+            let some_have_it = timeout(stall, self.all_have_it.notified()).await.is_ok() || self.left.get() < left;
+            left = self.left.get();
+            if left > 0 && !some_have_it {
+                return Err(format!("{left} subscribers did not get a message within {stall:?}").into());
             }
-        };
-        tokio::time::timeout(stall, all).await.is_ok()
+        }
+        Ok(())
     }
 }
 

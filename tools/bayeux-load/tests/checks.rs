@@ -6,6 +6,7 @@ use std::{
     future::pending,
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use bayeux_load::{Checks, Error, Options, Report, run};
@@ -15,7 +16,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::Notify, task::LocalSet};
+use tokio::{net::TcpListener, sync::Notify, task::LocalSet, time::sleep};
 
 /// What a server does with the fifth message, counted from nought; the rest it treats well.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +32,10 @@ enum Fault {
     Refuse,
     /// Delivers it, but never answers the publish.
     KeepQuiet,
+    /// Accepts one every 30 milliseconds.
+    Dawdle,
+    /// Sends each to one client more every 200 milliseconds.
+    Trickle,
     /// Treats messages well, but refuses this handshake, counted from nought.
     RefuseHandshake(usize),
     /// Does not answer it.
@@ -79,14 +84,21 @@ impl Server {
                         news.await;
                     }
                 }
+                if matches!(self.fault, Fault::Trickle) && !answer.is_empty() {
+                    let number = id.trim_start_matches("client-").parse().unwrap();
+                    sleep(Duration::from_millis(200) * number).await;
+                }
                 answer.push(json!({ "channel": channel, "successful": true }));
                 answer
             }
             "/meta/subscribe" | "/meta/disconnect" => vec![json!({ "channel": channel, "successful": true })],
             _ => {
                 let successful = self.publish(channel, message);
-                if matches!(self.fault, Fault::KeepQuiet) && self.state.lock().unwrap().published == 6 {
-                    pending().await
+                let published = self.state.lock().unwrap().published;
+                match self.fault {
+                    Fault::KeepQuiet if published == 6 => pending().await,
+                    Fault::Dawdle => sleep(Duration::from_millis(30)).await,
+                    _ => {}
                 }
                 vec![json!({ "channel": channel, "successful": successful })]
             }
@@ -305,4 +317,41 @@ async fn a_chat_ends_although_a_batch_is_not_answered() {
     // Those behind it can't be sent: the connection waits for its answer.
     assert_eq!((report.operations, report.deliveries), (9, 6), "{report}");
     assert_eq!((report.checks.errors, report.checks.lost), (4, 3), "{report}");
+}
+
+#[tokio::test]
+async fn what_was_due_is_sent_and_counted_however_late_the_server_makes_it() {
+    let limits = "--duration 0.1 --stall 0.3 --deadline 30";
+    let report = report(Fault::Dawdle, limits, "fanout --subscribers 3 --rate 100")
+        .await
+        .unwrap();
+    assert_eq!((report.operations, report.planned), (10, Some(10)), "{report}");
+    // The last was due after 90 milliseconds, when nine were before it.
+    assert!(report.latency_us.max > 150_000, "{report}");
+}
+
+#[tokio::test]
+async fn a_plan_that_fails_shows_what_is_missing() {
+    let report = report(Fault::Refuse, LIMITS, "fanout --subscribers 3 --rate 100")
+        .await
+        .unwrap();
+    assert_eq!((report.operations, report.planned), (6, Some(10)), "{report}");
+}
+
+#[tokio::test]
+async fn a_subscriber_who_does_not_get_the_last_message_stops_its_publisher_with_an_error() {
+    let report = report(Fault::Lose, LIMITS, "fanout --subscribers 3").await.unwrap();
+    assert_eq!((report.operations, report.checks.lost), (6, 3), "{report}");
+    assert_eq!(report.checks.errors, 1);
+    let error = report.checks.first_error.unwrap();
+    assert!(
+        error.contains("3 subscribers did not get a message within 300ms"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_fanout_that_takes_longer_than_the_stall_is_no_error_while_it_goes_on() {
+    let report = report(Fault::Trickle, LIMITS, "fanout --subscribers 3").await.unwrap();
+    assert!(report.is_clean() && report.latency_us.max > 300_000, "{report}");
 }

@@ -38,3 +38,11 @@ fn times_that_never_end_are_refused() {
         }
     }
 }
+
+#[test]
+fn rates_that_nobody_can_keep_are_refused() {
+    assert!(is_accepted("fanout --rate 0.5"));
+    for wrong in ["0", "-1", "nan", "inf", "1e9", "1e-18"] {
+        assert!(!is_accepted(&format!("fanout --rate={wrong}")), "{wrong}");
+    }
+}

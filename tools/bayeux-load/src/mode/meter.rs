@@ -113,6 +113,7 @@ impl<'a> Meter<'a> {
             mode,
             seconds,
             operations,
+            planned: None,
             deliveries,
             deliveries_per_second: rate(deliveries),
             operations_per_second: rate(operations),

@@ -26,6 +26,7 @@ pub(super) async fn fanout(run: &mut Run<'_>, subscribers: u32, pace: Pace) -> R
         in_flight: 1,
         pacing,
     };
+    run.planned = pacing.planned(run.options.messages, run.options.duration);
     run.mode = format!("fanout to {subscribers} ({pacing:?})");
     publish(run, plan).await
 }

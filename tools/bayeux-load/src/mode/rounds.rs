@@ -70,8 +70,11 @@ async fn go_round(
         .map(|mut session| {
             let (amount, track) = (Rc::clone(&amount), Rc::clone(track));
             spawn_local(async move {
-                while amount.take() {
+                loop {
                     let began = Instant::now();
+                    if !amount.take(began) {
+                        break;
+                    }
                     if let Err(error) = once(&mut session, round).await {
                         track.failed(&error);
                         break;

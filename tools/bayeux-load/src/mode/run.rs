@@ -12,6 +12,8 @@ pub(super) struct Run<'a> {
     pub(super) options: &'a Options,
     /// What the mode says of itself.
     pub(super) mode: String,
+    /// How many messages are to be sent while it is measured, if that does not depend on the server.
+    pub(super) planned: Option<u64>,
     pub(super) ways: Rc<Ways>,
     pub(super) track: Rc<Track>,
     pub(super) crowd: Crowd,
@@ -25,6 +27,7 @@ impl<'a> Run<'a> {
         Self {
             options,
             mode: String::new(),
+            planned: None,
             ways: Rc::new(Ways::new(options)),
             crowd: Crowd::new(&track),
             track,
@@ -55,6 +58,7 @@ impl<'a> Run<'a> {
     pub(super) fn report(self) -> Report {
         let mut report = self.meter.report(self.mode, &self.track);
         self.crowd.dismiss();
+        report.planned = self.planned;
         report.checks = self.track.checks.borrow().clone();
         report
     }
