@@ -28,10 +28,10 @@ pub struct Report {
     pub latency_us: Latency,
     /// What was wrong, from the first message to the last, warm-up and all.
     pub checks: Checks,
-    /// What the server has used, if its process is known.
+    /// What the server has used, if its process is known and could be seen to the end.
     pub server: Option<ServerUsage>,
-    /// What the tool itself has used.
-    pub client: Share,
+    /// What the tool itself has used; known on Linux only.
+    pub client: Option<Share>,
     /// Whether it never slept.
     pub spins: bool,
 }
@@ -60,7 +60,7 @@ pub struct Checks {
     pub out_of_order: u64,
     /// Messages that came to one who had not subscribed, or on another channel than they were sent.
     pub misrouted: u64,
-    /// Requests that failed or were refused.
+    /// Requests that failed, were refused or not answered, and whatever else kept the run from its end.
     pub errors: u64,
     /// The first of these.
     pub first_error: Option<String>,
@@ -174,8 +174,10 @@ impl fmt::Display for Report {
                 server.rss_ready / 1024
             )?;
         }
-        let spins = if self.spins { ", never asleep" } else { "" };
-        writeln!(f, "this tool: {:.0} % of a core{spins}", self.client.share * 100.0)?;
+        if let Some(client) = &self.client {
+            let spins = if self.spins { ", never asleep" } else { "" };
+            writeln!(f, "this tool: {:.0} % of a core{spins}", client.share * 100.0)?;
+        }
         let Checks {
             lost,
             duplicated,

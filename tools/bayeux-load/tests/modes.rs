@@ -136,3 +136,39 @@ async fn the_report_is_json_too() {
     assert_eq!(json["checks"]["lost"], 0);
     assert!(json["server"]["cpu_us"].is_u64());
 }
+
+#[tokio::test]
+async fn a_process_that_is_not_there_is_not_measured_as_idle() {
+    let pid = u32::MAX;
+    let options = format!("bayeux-load --url http://127.0.0.1:9/ --server-pid {pid} idle");
+    let error = LocalSet::new()
+        .run_until(run(&Options::parse_from(options.split(' '))))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("4294967295 uses can't be seen"), "{error}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_process_that_ends_while_it_is_measured_is_an_error() {
+    let mut process = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+    let pid = process.id();
+    let report = LocalSet::new()
+        .run_until(async {
+            let address = serve().await;
+            let line = format!(
+                "bayeux-load --url http://{address}/cometd --duration 0.5 --warmup 0 --server-pid {pid} fanout --subscribers 2"
+            );
+            let options = Options::parse_from(line.split(' '));
+            let end = async {
+                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                process.kill().unwrap();
+                process.wait().unwrap();
+            };
+            tokio::join!(run(&options), end).0.unwrap()
+        })
+        .await;
+    assert!(report.operations > 0 && report.server.is_none(), "{report}");
+    assert_eq!(report.checks.errors, 1);
+    assert!(report.checks.first_error.unwrap().contains("can't be seen"));
+}

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use crate::{
-    Latency, Options, Report, ServerUsage, Share,
+    Error, Latency, Options, Report, ServerUsage, Share,
     process::{Usage, usage},
     track::{Track, micros},
 };
@@ -12,8 +12,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Meter<'a> {
     options: &'a Options,
-    before: Usage,
-    ready: Usage,
+    before: Option<Usage>,
+    ready: Option<Usage>,
     clients: Option<u32>,
     start: Option<Reading>,
     end: Option<Reading>,
@@ -23,37 +23,39 @@ pub(super) struct Meter<'a> {
 #[derive(Clone, Copy, Debug)]
 struct Reading {
     at: Instant,
-    server: Usage,
-    own: Usage,
+    server: Option<Usage>,
+    own: Option<Usage>,
     operations: u64,
     deliveries: u64,
     answers: u64,
 }
 
 impl<'a> Meter<'a> {
-    /// Before the first client comes.
-    pub(super) fn new(options: &'a Options) -> Self {
-        let mut meter = Self {
+    /// Before the first client comes. An error if there is a server's process to look at, and it can't be seen.
+    pub(super) fn new(options: &'a Options) -> Result<Self, Error> {
+        let before = options.server_pid.and_then(usage);
+        if let (Some(pid), None) = (options.server_pid, before) {
+            return Err(unseen(pid));
+        }
+        Ok(Self {
             options,
-            before: Usage::default(),
-            ready: Usage::default(),
+            before,
+            ready: None,
             clients: None,
             start: None,
             end: None,
-        };
-        meter.before = meter.server();
-        meter
+        })
     }
 
-    fn server(&self) -> Usage {
-        self.options.server_pid.and_then(usage).unwrap_or_default()
+    fn server(&self) -> Option<Usage> {
+        self.options.server_pid.and_then(usage)
     }
 
     fn read(&self, track: &Track) -> Reading {
         Reading {
             at: Instant::now(),
             server: self.server(),
-            own: usage(std::process::id()).unwrap_or_default(),
+            own: usage(std::process::id()),
             operations: track.operations.get(),
             deliveries: track.deliveries.get(),
             answers: track.answers.get(),
@@ -90,24 +92,9 @@ impl<'a> Meter<'a> {
         let operations = end.operations - start.operations;
         let deliveries = end.deliveries - start.deliveries;
         let rate = |count: u64| if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
-        let share = |before: Usage, after: Usage| {
-            let cpu_us = after.cpu_us.saturating_sub(before.cpu_us);
-            let share = cpu_us as f64 / micros(end.at.duration_since(start.at)).max(1) as f64;
-            Share { cpu_us, share }
-        };
-        let server = self.options.server_pid.map(|_| {
-            let cpu = share(start.server, end.server);
-            let clients = f64::from(self.clients.unwrap_or_default().max(1));
-            ServerUsage {
-                cpu,
-                cpu_us_per_delivery: per(cpu.cpu_us, deliveries),
-                cpu_us_per_operation: per(cpu.cpu_us, operations),
-                rss_before: self.before.rss,
-                rss_ready: self.ready.rss,
-                rss_after: end.server.rss,
-                rss_per_client: Some((self.ready.rss as f64 - self.before.rss as f64) / clients),
-            }
-        });
+        if let (Some(pid), None) = (self.options.server_pid, end.server) {
+            track.failed(&unseen(pid));
+        }
         let latency_us = Latency::from(&*track.latency.borrow());
         Report {
             mode,
@@ -120,11 +107,41 @@ impl<'a> Meter<'a> {
             answers_per_delivery: per(end.answers - start.answers, deliveries),
             latency_us,
             checks: track.checks.borrow().clone(),
-            server,
-            client: share(start.own, end.own),
+            server: self.server_usage(start, end),
+            client: share(start, end, |reading| reading.own),
             spins: self.options.spin,
         }
     }
+
+    /// `None` if the server's process could not be seen all the time.
+    fn server_usage(&self, start: Reading, end: Reading) -> Option<ServerUsage> {
+        let cpu = share(start, end, |reading| reading.server)?;
+        let (before, ready, after) = (self.before?, self.ready?, end.server?);
+        let clients = f64::from(self.clients?.max(1));
+        Some(ServerUsage {
+            cpu,
+            cpu_us_per_delivery: per(cpu.cpu_us, end.deliveries - start.deliveries),
+            cpu_us_per_operation: per(cpu.cpu_us, end.operations - start.operations),
+            rss_before: before.rss,
+            rss_ready: ready.rss,
+            rss_after: after.rss,
+            rss_per_client: Some((ready.rss as f64 - before.rss as f64) / clients),
+        })
+    }
+}
+
+fn unseen(pid: u32) -> Error {
+    format!("what the server's process {pid} uses can't be seen: it is not there, or this is not Linux").into()
+}
+
+/// The part of one core between two readings; `None` if the process could not be seen, or no time has passed.
+fn share(start: Reading, end: Reading, of: impl Fn(Reading) -> Option<Usage>) -> Option<Share> {
+    let time_us = micros(end.at.duration_since(start.at));
+    let cpu_us = of(end)?.cpu_us.saturating_sub(of(start)?.cpu_us);
+    (time_us > 0).then(|| Share {
+        cpu_us,
+        share: cpu_us as f64 / time_us as f64,
+    })
 }
 
 fn per(amount: u64, count: u64) -> Option<f64> {

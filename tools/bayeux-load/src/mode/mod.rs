@@ -21,7 +21,7 @@ use crate::{Error, Mode, Options, Report};
 ///
 /// # Errors
 ///
-/// A target is not on this machine, or no client could be set up. What fails later, and a deadline that passes, are
+/// A target is not on this machine, the server's process is not there, or no client could be set up. What fails later, and a deadline that passes, are
 /// errors in the report.
 pub async fn run(options: &Options) -> Result<Report, Error> {
     if let Some(target) = options
@@ -35,8 +35,8 @@ pub async fn run(options: &Options) -> Result<Report, Error> {
         )
         .into());
     }
+    let mut run = Run::new(options)?;
     let spinning = options.spin.then(|| spawn_local(spin()));
-    let mut run = Run::new(options);
     let done = timeout(options.deadline, dispatch(&mut run)).await;
     if let Some(spinning) = spinning {
         spinning.abort();

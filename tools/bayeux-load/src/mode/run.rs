@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use super::{crowd::Crowd, meter::Meter};
-use crate::{Options, Report, session::Ways, track::Track};
+use crate::{Error, Options, Report, session::Ways, track::Track};
 
 /// One run, so far.
 #[derive(Debug)]
@@ -22,17 +22,18 @@ pub(super) struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// Before the first client comes.
-    pub(super) fn new(options: &'a Options) -> Self {
+    pub(super) fn new(options: &'a Options) -> Result<Self, Error> {
+        let meter = Meter::new(options)?;
         let track = Track::new();
-        Self {
+        Ok(Self {
             options,
             mode: String::new(),
             planned: None,
             ways: Rc::new(Ways::new(options)),
             crowd: Crowd::new(&track),
             track,
-            meter: Meter::new(options),
-        }
+            meter,
+        })
     }
 
     /// So many clients are there: from now on there is something to report, whatever fails.
