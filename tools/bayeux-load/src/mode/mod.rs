@@ -21,8 +21,8 @@ use crate::{Error, Mode, Options, Report};
 ///
 /// # Errors
 ///
-/// A target is not on this machine, the server's process is not there, or no client could be set up. What fails later, and a deadline that passes, are
-/// errors in the report.
+/// A target is not on this machine, the server's process is not there, or no client could be set up. What fails later,
+/// and a deadline that passes, are errors in the report.
 pub async fn run(options: &Options) -> Result<Report, Error> {
     if let Some(target) = options
         .urls
@@ -43,6 +43,7 @@ pub async fn run(options: &Options) -> Result<Report, Error> {
     }
     match done {
         Ok(Ok(())) => {}
+        // There is nothing to report yet.
         Ok(Err(error)) if !run.is_ready() => return Err(error),
         Ok(Err(error)) => run.track.failed(&error),
         Err(_) => run
