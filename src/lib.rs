@@ -161,6 +161,6 @@ pub use server::{
     SubscribeError, WebSocketConfig,
 };
 pub use service::{BayeuxService, EmptyBody, EndpointPaths, NotFound, Paths, ResponseFuture};
-pub use session::{DeliverError, MessageRate, OverflowPolicy, ReasonCounts, ServerSession, Stats};
+pub use session::{DeliverError, ErrorCounts, MessageRate, OverflowPolicy, ReasonCounts, ServerSession, Stats};
 pub use transport::{AnswerInfo, LocalError, LocalHandshake, LocalSession, Outcome, ResponseBody};
 pub use trouble::{Health, Trouble, TroubleCounts};

@@ -21,9 +21,9 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_bayeux::{
     Advice, AnswerInfo, BayeuxBuilder, BayeuxError, BayeuxLayer, BayeuxServer, BayeuxService, BrowserBinding,
     BrowserCookie, ChannelName, ClientId, Config, CustomEvent, DataError, DeliverError, EmptyBody, EndpointPaths,
-    ErrorTexts, Event, EventStream, InvalidChannel, InvalidClientId, Message, NotFound, Outcome, OverflowPolicy, Paths,
-    PublishError, Reason, ReasonCounts, Reconnect, ResponseBody, ResponseFuture, ServerSession, Stats, SubscribeError,
-    Subscription, Transport,
+    ErrorCounts, ErrorTexts, Event, EventStream, InvalidChannel, InvalidClientId, Message, NotFound, Outcome,
+    OverflowPolicy, Paths, PublishError, Reason, ReasonCounts, Reconnect, ResponseBody, ResponseFuture, ServerSession,
+    Stats, SubscribeError, Subscription, Transport,
 };
 
 const HANDSHAKE: &str = r#"[{"channel":"/meta/handshake","version":"1.0"}]"#;
@@ -443,6 +443,7 @@ fn public_types_keep_their_promises() {
     handle::<Reconnect>();
     handle::<Reason>();
     handle::<ReasonCounts>();
+    handle::<ErrorCounts>();
     handle::<Stats>();
     handle::<AnswerInfo>();
     handle::<Outcome>();

@@ -14,7 +14,7 @@ use std::{
 use common::{Client, pass, poll_once, post, send, send_json};
 use http::header;
 use serde_json::json;
-use tower_bayeux::{BayeuxServer, MessageRate, Trouble, call::Data};
+use tower_bayeux::{Authorization, BayeuxServer, MessageRate, Operation, PolicyRequest, Trouble, call::Data};
 use tracing::{Level, subscriber::DefaultGuard};
 
 const SECRET: &str = "a secret of the client";
@@ -177,4 +177,32 @@ async fn at_level_debug_sessions_are_named() {
     let answer = send(&server, post(json!([{ "channel": "/meta/handshake" }]).to_string())).await;
     let id = answer.only()["clientId"].as_str().unwrap().to_owned();
     assert!(log.text().contains(&id));
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_level_debug_refusals_say_what_was_refused_and_not_to_whom() {
+    let (log, _guard) = Log::of_this_thread(Level::DEBUG);
+    let server = server();
+    let client = Client::connected(&server).await;
+    server
+        .authorize("/**", |_: Operation, _: &PolicyRequest<'_>| {
+            Authorization::deny("closed")
+        })
+        .unwrap();
+    client
+        .ask(json!({ "channel": "/meta/subscribe", "subscription": "/a" }))
+        .await;
+    client.publish("/a\nb", json!(SECRET)).await;
+    client.send_text("[").await;
+    let text = log.text();
+    let refused: Vec<_> = text.lines().filter(|line| line.contains("refused")).collect();
+    assert_eq!(refused.len(), 3, "{text}");
+    for (line, said) in refused.iter().zip([
+        r#"error=create_denied reason="closed" channel="/meta/subscribe""#,
+        r#"error=channel_invalid reason="" channel="/a\nb""#,
+        "400::message_malformed",
+    ]) {
+        assert!(line.contains(said), "{line}");
+        assert!(!line.contains(&client.id) && !line.contains(SECRET), "{line}");
+    }
 }

@@ -4,9 +4,15 @@ mod common;
 
 use std::{collections::HashSet, time::Duration};
 
-use common::{Client, pass, poll_once};
-use serde_json::json;
-use tower_bayeux::{BayeuxServer, OverflowPolicy, Reason, ReasonCounts, Stats};
+use common::{Client, pass, poll_once, post, send, send_json};
+use http::StatusCode;
+use serde_json::{Value, json};
+use tower_bayeux::{
+    BayeuxError, BayeuxServer, ErrorCounts, Grant, MessageRate, MutableMessage, OverflowPolicy, PolicyRequest, Reason,
+    ReasonCounts, SecurityPolicy, Stats, Transport, Transports, Verdict,
+    extension::{Extension, Fate, Incoming, IncomingContext},
+    listener::MessageContext,
+};
 
 #[track_caller]
 fn assert_counts(counts: &ReasonCounts, expected: &[(Reason, u64)]) {
@@ -281,4 +287,189 @@ async fn all_handles_count_together() {
     Client::connected(&handle).await;
     assert_eq!(server.stats(), handle.stats());
     assert_eq!(server.stats().sessions, 1);
+}
+
+#[track_caller]
+fn assert_refused(server: &BayeuxServer, expected: &[(BayeuxError, u64)]) {
+    let counts: ErrorCounts = server.stats().refused_messages;
+    let mut expected = expected.to_vec();
+    expected.sort();
+    assert_eq!(counts.iter().collect::<Vec<_>>(), expected);
+    assert_eq!(counts.total(), expected.iter().map(|(_, count)| count).sum::<u64>());
+    for (error, count) in expected {
+        assert_eq!(counts.count(error), count);
+    }
+}
+
+/// Takes nobody.
+struct Closed;
+
+impl SecurityPolicy for Closed {
+    async fn can_handshake(&self, _: PolicyRequest<'_>) -> Verdict {
+        Verdict::deny()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_policy_denies_is_counted() {
+    let server = BayeuxServer::builder().security_policy(Closed).build();
+    for _ in 0..5 {
+        send_json(&server, json!([{ "channel": "/meta/handshake" }])).await;
+    }
+    assert_refused(&server, &[(BayeuxError::HandshakeDenied, 5)]);
+
+    let server = BayeuxServer::new();
+    let client = Client::subscribed(&server, "/a").await;
+    server.authorize("/**", Grant::NONE).unwrap();
+    for _ in 0..5 {
+        client.publish("/a", json!(1)).await;
+    }
+    client.publish("/new", json!(1)).await;
+    assert_refused(
+        &server,
+        &[(BayeuxError::PublishDenied, 5), (BayeuxError::ChannelCreateDenied, 1)],
+    );
+}
+
+/// Whatever the protocol has a reply for; those of the policy and of extensions have tests of their own.
+fn faulty() -> [(Value, BayeuxError); 14] {
+    use BayeuxError as E;
+    let subscribe = |channel: Value| json!({ "channel": "/meta/subscribe", "subscription": channel });
+    [
+        (json!({ "data": 1 }), E::ChannelMissing),
+        (json!({ "channel": "/a//b" }), E::ChannelInvalid),
+        (json!({ "channel": "/a/*" }), E::ChannelInvalid),
+        (json!({ "channel": "/a", "id": {} }), E::MessageIdInvalid),
+        (json!({ "channel": "/meta/handshake", "id": {} }), E::MessageIdInvalid),
+        (json!({ "channel": "/meta/connect", "advice": 5 }), E::AdviceInvalid),
+        (json!({ "channel": "/a", "clientId": "nobody" }), E::SessionUnknown),
+        (
+            json!({ "channel": "/meta/connect", "clientId": "nobody" }),
+            E::SessionUnknown,
+        ),
+        (json!({ "channel": "/meta/subscribe" }), E::SubscriptionMissing),
+        (subscribe(json!(5)), E::SubscriptionInvalid),
+        (subscribe(json!("/meta/x")), E::CreateDenied),
+        (subscribe(json!("/meta/connect")), E::SubscribeDenied),
+        (subscribe(json!(["/a", "/b"])), E::SubscribeFailed),
+        (
+            json!({ "channel": "/meta/unsubscribe", "subscription": "/meta/x" }),
+            E::UnsubscribeFailed,
+        ),
+    ]
+}
+
+/// An extension that lets everything pass.
+struct Passes;
+
+impl Extension for Passes {}
+
+#[tokio::test(start_paused = true)]
+async fn every_error_reply_is_counted_once() {
+    for extended in [false, true] {
+        let server = BayeuxServer::builder().max_subscriptions(1).build();
+        if extended {
+            server.add_extension(Passes);
+        }
+        let client = Client::connected(&server).await;
+        for (message, error) in faulty() {
+            let before = server.stats().refused_messages;
+            let reply = client.ask(message).await;
+            assert_eq!(reply["successful"], false, "{reply}");
+            let after = server.stats().refused_messages;
+            assert_eq!(after.count(error), before.count(error) + 1, "{reply}");
+            assert_eq!(after.total(), before.total() + 1, "{reply}");
+        }
+        let before = server.stats().refused_messages.total();
+        let batch = json!([{ "channel": "/a//b" }, { "channel": "/a" }, { "channel": "/b//c" }]);
+        client.send(batch).await;
+        assert_eq!(server.stats().refused_messages.total(), before + 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_limit_refuses_is_counted_by_the_error_too() {
+    let server = BayeuxServer::builder()
+        .max_sessions(1)
+        .max_queue_messages(1)
+        .message_rate(MessageRate::per_second(1).burst(1))
+        .build();
+    let client = Client::subscribed(&server, "/a").await;
+    client.publish("/a", json!(1)).await;
+    send_json(&server, json!([{ "channel": "/meta/handshake" }])).await;
+    let mut expected = vec![(BayeuxError::RateLimited, 1), (BayeuxError::HandshakeDenied, 1)];
+    assert_refused(&server, &expected);
+    assert_eq!(server.stats().rate_limited_messages, 1);
+    assert_counts(
+        &server.stats().limited,
+        &[(Reason::MessageRate, 1), (Reason::SessionsFull, 1)],
+    );
+
+    let held = client.hold().await;
+    server.publish("/a", &1).unwrap();
+    server.publish("/a", &2).unwrap();
+    assert_eq!(held.await.unwrap().only()["successful"], false);
+    expected.push((BayeuxError::SessionUnknown, 1));
+    assert_refused(&server, &expected);
+}
+
+/// Deletes, refuses and answers, by the channel.
+struct Answers;
+
+impl Extension for Answers {
+    async fn incoming(&self, message: &mut MutableMessage, _: IncomingContext<'_>) -> Incoming {
+        let mut answer = MutableMessage::default();
+        match message.channel().as_deref() {
+            Some("/delete") => return Incoming::Delete,
+            Some("/refuse") => answer.set_field("error", "499::no").unwrap(),
+            Some("/answer") => answer.set_data("yes").unwrap(),
+            _ => return Incoming::Pass,
+        }
+        Incoming::Answer(answer)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_user_code_deletes_or_refuses_is_counted_and_what_it_answers_is_not() {
+    let server = BayeuxServer::new();
+    let client = Client::connected(&server).await;
+    server
+        .on_message("/heard", |_: &mut MutableMessage, _: &MessageContext<'_>| Fate::Delete)
+        .unwrap();
+    server.add_extension(Answers);
+    assert_eq!(client.publish("/answer", json!(1)).await["successful"], true);
+    assert_refused(&server, &[]);
+    for channel in ["/delete", "/refuse", "/heard"] {
+        let reply = client.publish(channel, json!(1)).await;
+        assert_eq!(reply["successful"], false, "{reply}");
+    }
+    assert_refused(&server, &[(BayeuxError::MessageDeleted, 3)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_are_no_bayeux_are_counted() {
+    let server = BayeuxServer::builder()
+        .transports(Transports::all())
+        .max_body_bytes(100)
+        .build();
+    for body in ["[", "no JSON", "[1]"] {
+        let answer = send(&server, post(body)).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");
+    }
+    let script = http::Request::get("/cometd?message=[]&jsonp=1").body(http_body_util::Full::default());
+    send(&server, script.unwrap()).await;
+    assert_eq!(server.stats().malformed_requests, 4);
+    send(&server, post("x".repeat(101))).await;
+    let stats = server.stats();
+    assert_eq!(stats.malformed_requests, 4, "that one met a limit");
+    assert_counts(&stats.limited, &[(Reason::BodyTooLarge, 1)]);
+    assert_refused(&server, &[]);
+
+    let nobody = format!("/cometd/{}", "0f".repeat(20));
+    let stream = http::Request::get(nobody)
+        .header("accept", "text/event-stream")
+        .body(http_body_util::Full::default());
+    assert_eq!(send(&server, stream.unwrap()).await.status, StatusCode::NOT_FOUND);
+    assert_refused(&server, &[(BayeuxError::SessionUnknown, 1)]);
+    assert!(server.config().transports.contains(Transport::EventSource));
 }

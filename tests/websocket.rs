@@ -147,6 +147,7 @@ async fn spoilt_frames_close_the_socket_with_the_right_code_and_the_session_live
         drop(socket.stream.into_inner());
         assert!(server.session(&socket.id.parse().unwrap()).is_some());
     }
+    assert_eq!(server.stats().malformed_requests, 3, "the others met a limit");
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,9 @@ use http::Version;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{CONNECT, Exchange, STORM_PAUSE, ack_ext, extended, limits::storm_pause, unknown_session_advice};
+use super::{
+    CONNECT, Exchange, STORM_PAUSE, ack_ext, extended, limits::storm_pause, note_refused, unknown_session_advice,
+};
 use crate::{
     Reason,
     protocol::{
@@ -241,6 +243,9 @@ impl ConnectReply {
 
     /// The reply as JSON, or nothing if an extension deletes it. What is delivered with it is shown to the extensions, too.
     pub(crate) fn render(&self, state: &State, taken: &mut Taken) -> Vec<u8> {
+        if matches!(taken.reason, Reason::Expired | Reason::QueueOverflow) {
+            note_refused(state, Some(CONNECT), &self.session_gone());
+        }
         let reply = self.finish(state, taken);
         if state.hub.is_extended() {
             return extended::connect_reply(state, &reply, &mut taken.lease, self.incoming.as_deref());

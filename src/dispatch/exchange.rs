@@ -14,6 +14,8 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::{CONNECT, STORM_PAUSE, SUBSCRIBE, UNSUBSCRIBE};
+#[cfg(feature = "tracing")]
+use crate::protocol::Quoted;
 use crate::{
     Reason,
     policy::{Operation, PolicyRequest, Verdict},
@@ -270,6 +272,21 @@ impl Exchange<'_> {
             _ => Advice::new(Reconnect::Retry, config.interval.max(STORM_PAUSE), config.timeout),
         }
     }
+}
+
+/// Counts a message that is answered with an error, and logs it: a policy that refuses everybody must not go unnoticed.
+#[cfg_attr(
+    not(feature = "tracing"),
+    expect(unused_variables, reason = "only logs name the channel")
+)]
+pub(super) fn note_refused(state: &State, channel: Option<&str>, denied: &Denied<'_>) {
+    state.hub.counters.refused.add(denied.error);
+    crate::trace::debug!(
+        error = %denied.error,
+        reason = %Quoted(&denied.context.reason),
+        channel = %Quoted(channel.unwrap_or_default()),
+        "message refused"
+    );
 }
 
 pub(super) fn unknown<'m>(message: &Inbound<'m>) -> Denied<'m> {

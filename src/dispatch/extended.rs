@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::task::coop::consume_budget;
 
-use super::{Dispatched, Exchange, Outcome, handshake::handshake, is_handshake};
+use super::{Dispatched, Exchange, Outcome, handshake::handshake, is_handshake, note_refused};
 use crate::{
     extension::{Extensions, Fate, Incoming, IncomingContext, OutgoingContext},
     protocol::{BayeuxError, Inbound, MutableMessage, Reconnect, Reply},
@@ -68,7 +68,10 @@ async fn process(exchange: &Exchange<'_>, mut message: MutableMessage, dispatche
                 return;
             }
         },
-        Incoming::Delete => (MutableMessage::of(&exchange.deleted(&view)), session),
+        Incoming::Delete => {
+            exchange.note_deleted(&view);
+            (MutableMessage::of(&exchange.deleted(&view)), session)
+        }
         Incoming::Answer(answer) => (exchange.complete(answer, &view), session),
     };
     dispatched.push_extended(exchange.state, reply, session.as_ref(), Some(&message));
@@ -125,6 +128,11 @@ impl Exchange<'_> {
         self.known_live(message).map(ServerSession::new)
     }
 
+    fn note_deleted(&self, message: &Inbound<'_>) {
+        let channel = message.channel().ok();
+        note_refused(self.state, channel.as_deref(), &BayeuxError::MessageDeleted.into());
+    }
+
     /// The reply to a message that an extension has deleted.
     fn deleted<'m>(&self, message: &Inbound<'m>) -> Reply<'m> {
         let deleted = BayeuxError::MessageDeleted.into();
@@ -138,6 +146,9 @@ impl Exchange<'_> {
     /// The reply that an extension gives, with what is missing in it.
     fn complete(&self, mut answer: MutableMessage, message: &Inbound<'_>) -> MutableMessage {
         let successful = answer.raw("error").is_none();
+        if !successful {
+            self.note_deleted(message);
+        }
         let reply = Reply {
             successful,
             ..self.deleted(message)

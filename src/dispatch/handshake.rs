@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
-use super::{Exchange, HANDSHAKE, STORM_PAUSE, ack_ext};
+use super::{Exchange, HANDSHAKE, STORM_PAUSE, ack_ext, note_refused};
 use crate::{
     Reason,
     policy::Operation,
@@ -28,7 +28,7 @@ pub(super) async fn handshake<'m>(exchange: &Exchange<'_>, message: &Inbound<'m>
         Ok(id) => id,
         Err(error) => {
             let advice = exchange.handshake_advice(Reconnect::None, interval);
-            return (exchange.refuse(None, error.into(), advice), None);
+            return (exchange.turn_away(None, error.into(), advice), None);
         }
     };
     if exchange.state.hub.is_draining() {
@@ -54,7 +54,7 @@ pub(super) async fn handshake<'m>(exchange: &Exchange<'_>, message: &Inbound<'m>
         Ok(verdict) => verdict,
         Err(denied) => {
             let advice = exchange.handshake_advice(Reconnect::None, interval);
-            return (exchange.refuse(id, denied, advice), None);
+            return (exchange.turn_away(id, denied, advice), None);
         }
     };
     // Others may have come first while the policy was asked.
@@ -114,7 +114,13 @@ impl Exchange<'_> {
     fn send_away<'m>(&self, id: Option<Json<'m>>) -> Reply<'m> {
         let pause = STORM_PAUSE.saturating_add(self.state.jitter());
         let advice = self.handshake_advice(Reconnect::Handshake, pause);
-        self.refuse(id, BayeuxError::HandshakeDenied.into(), advice)
+        self.turn_away(id, BayeuxError::HandshakeDenied.into(), advice)
+    }
+
+    /// The reply to a handshake that is refused, which counts.
+    fn turn_away<'m>(&self, id: Option<Json<'m>>, denied: Denied<'_>, advice: Advice) -> Reply<'m> {
+        note_refused(self.state, Some(HANDSHAKE), &denied);
+        self.refuse(id, denied, advice)
     }
 
     pub(super) fn handshake_advice(&self, reconnect: Reconnect, interval: Duration) -> Advice {

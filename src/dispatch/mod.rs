@@ -28,7 +28,7 @@ use crate::{
     },
     session::{Batch, Session},
 };
-use exchange::{unknown, unknown_session_advice};
+use exchange::{note_refused, unknown, unknown_session_advice};
 
 /// The pause that a client is told to make where its next step at once could turn into a storm of requests.
 const STORM_PAUSE: Duration = Duration::from_secs(2);
@@ -197,12 +197,17 @@ impl Exchange<'_> {
     async fn process<'m>(&self, message: &Inbound<'m>) -> Outcome<'m> {
         let channel = match message.channel() {
             Ok(channel) => channel,
-            Err(error) => return Outcome::Reply(self.fail(message, None, error.into())),
+            Err(error) => {
+                let denied = error.into();
+                note_refused(self.state, None, &denied);
+                return Outcome::Reply(self.fail(message, None, denied));
+            }
         };
         match self.route(message, &channel).await {
             Ok(outcome) => outcome,
             Err(denied) => {
                 self.count_denied(&denied);
+                note_refused(self.state, Some(&channel), &denied);
                 let is_connect = channel == CONNECT;
                 let is_unknown = denied.error == BayeuxError::SessionUnknown;
                 let reply = self.fail(message, Some(channel), denied);

@@ -1,6 +1,6 @@
 //! What a failed message is told, and in whose words.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use super::{Advice, Ext};
 
@@ -40,6 +40,57 @@ pub enum BayeuxError {
     MessageDeleted,
     /// The session sends too many messages.
     RateLimited,
+}
+
+impl BayeuxError {
+    /// Every error, in declaration order.
+    pub const ALL: &'static [Self] = &[
+        Self::ChannelMissing,
+        Self::ChannelInvalid,
+        Self::MessageIdInvalid,
+        Self::AdviceInvalid,
+        Self::SessionUnknown,
+        Self::HandshakeDenied,
+        Self::SubscriptionMissing,
+        Self::SubscriptionInvalid,
+        Self::CreateDenied,
+        Self::SubscribeDenied,
+        Self::SubscribeFailed,
+        Self::UnsubscribeFailed,
+        Self::ChannelCreateDenied,
+        Self::PublishDenied,
+        Self::MessageDeleted,
+        Self::RateLimited,
+    ];
+
+    /// A stable lower-case name, fit for a log field or a metrics label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ChannelMissing => "channel_missing",
+            Self::ChannelInvalid => "channel_invalid",
+            Self::MessageIdInvalid => "message_id_invalid",
+            Self::AdviceInvalid => "advice_invalid",
+            Self::SessionUnknown => "session_unknown",
+            Self::HandshakeDenied => "handshake_denied",
+            Self::SubscriptionMissing => "subscription_missing",
+            Self::SubscriptionInvalid => "subscription_invalid",
+            Self::CreateDenied => "create_denied",
+            Self::SubscribeDenied => "subscribe_denied",
+            Self::SubscribeFailed => "subscribe_failed",
+            Self::UnsubscribeFailed => "unsubscribe_failed",
+            Self::ChannelCreateDenied => "channel_create_denied",
+            Self::PublishDenied => "publish_denied",
+            Self::MessageDeleted => "message_deleted",
+            Self::RateLimited => "rate_limited",
+        }
+    }
+}
+
+impl fmt::Display for BayeuxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// The `error` texts in replies: CometD's by default, replaceable one by one.
@@ -230,6 +281,15 @@ impl From<BayeuxError> for Denied<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_lists_each_error_at_its_own_index_by_the_name_that_its_text_ends_in() {
+        for (index, error) in BayeuxError::ALL.iter().copied().enumerate() {
+            assert_eq!(error as usize, index, "{error}");
+            let text = cometd_text(error);
+            assert_eq!(text.rsplit(':').next(), Some(error.as_str()), "{text}");
+        }
+    }
 
     #[test]
     fn templates_are_filled_in() {

@@ -16,6 +16,8 @@ pub(crate) mod meta;
 mod mutable;
 mod parse;
 mod publication;
+#[cfg(feature = "tracing")]
+mod quoted;
 mod reply;
 mod scan;
 mod surrogates;
@@ -40,6 +42,8 @@ pub(crate) use frame::{FAREWELL, Frame};
 pub(crate) use json::{Json, OwnedJson};
 pub(crate) use message::{ClientAdvice, Inbound};
 pub(crate) use parse::{MAX_DEPTH, Messages, ParseError, ParseLimits, parse_messages, parse_text};
+#[cfg(feature = "tracing")]
+pub(crate) use quoted::Quoted;
 pub(crate) use reply::{Ext, Prepared, Reply};
 pub(crate) use surrogates::replace_lone_surrogates;
 

@@ -5,6 +5,7 @@ use std::{
     sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
 };
 
+use super::refused::{ErrorCounts, PerError};
 use crate::{Reason, striped::Striped, trouble::TroubleCounts};
 
 const REASONS: usize = Reason::ALL.len();
@@ -31,6 +32,13 @@ pub struct Stats {
     pub published_messages: u64,
     /// Messages from clients that were refused because a session sent too many.
     pub rate_limited_messages: u64,
+    /// Messages from clients that were answered with an error, by the error: whatever the policy, a limit or the protocol
+    /// has against them. What an [extension](crate::extension) answers with an error of its own counts as
+    /// [`MessageDeleted`](crate::BayeuxError::MessageDeleted).
+    pub refused_messages: ErrorCounts,
+    /// Requests, and texts on WebSockets, that were refused as a whole because they are no Bayeux: they are no JSON, for
+    /// instance, or have broken off. What meets a limit is counted in [`limited`](Self::limited) instead.
+    pub malformed_requests: u64,
     /// Messages whose answer the HTTP server began to send. Without the acknowledgement extension nobody knows
     /// whether they arrived.
     pub delivered_messages: u64,
@@ -97,6 +105,8 @@ pub(crate) struct Counters {
     pub(crate) open_streams: AtomicI64,
     pub(crate) sessions_added: AtomicU64,
     pub(crate) rate_limited: AtomicU64,
+    pub(crate) refused: PerError,
+    pub(crate) malformed: AtomicU64,
     pub(crate) given_back: AtomicU64,
     pub(crate) lost: AtomicU64,
     pub(crate) dropped: PerReason,
@@ -196,6 +206,8 @@ impl Counters {
             sessions_added: self.sessions_added.load(Relaxed),
             published_messages: self.sum(|busy| &busy.published),
             rate_limited_messages: self.rate_limited.load(Relaxed),
+            refused_messages: self.refused.snapshot(),
+            malformed_requests: self.malformed.load(Relaxed),
             delivered_messages: self.sum(|busy| &busy.delivered),
             delivered_answers: self.sum(|busy| &busy.answers),
             given_back_messages: self.given_back.load(Relaxed),

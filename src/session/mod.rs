@@ -27,6 +27,7 @@ mod push;
 mod queue;
 mod rate;
 mod record;
+mod refused;
 mod shard;
 mod table;
 mod times;
@@ -36,6 +37,7 @@ pub use counters::{ReasonCounts, Stats};
 pub use handle::{DeliverError, ServerSession};
 pub use queue::OverflowPolicy;
 pub use rate::MessageRate;
+pub use refused::ErrorCounts;
 
 pub(crate) use admission::{Admission, AdmissionLimits, Admitted};
 pub(crate) use batch::Batch;

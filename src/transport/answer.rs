@@ -110,9 +110,7 @@ fn as_script(mut response: Response<AnswerBody>) -> Response<AnswerBody> {
 
 /// The answer to what is no Bayeux request.
 pub(super) fn refuse(refusal: Refusal, transport: Transport, state: &State) -> Response<AnswerBody> {
-    if let Some(limit) = refusal.limit() {
-        state.hub.counters.limited(limit);
-    }
+    refusal.count(state);
     crate::trace::debug!(status = %refusal.status(), body = refusal.json(), "request refused");
     let body = AnswerBody::new(Bytes::from_static(refusal.json().as_bytes()), Leases::new());
     response(

@@ -5,6 +5,7 @@ use std::{
     future::Future,
     mem,
     pin::Pin,
+    sync::atomic::Ordering::Relaxed,
     task::{Context, Poll, ready},
 };
 
@@ -17,7 +18,8 @@ use smallvec::{SmallVec, smallvec};
 use crate::{
     Reason,
     dispatch::{Dispatched, Exchange, PendingConnect, dispatch, dispatch_connect, dispatch_extended},
-    protocol::{Messages, MutableMessage, ParseError, ParseLimits, parse_messages, parse_text},
+    protocol::{BayeuxError, Messages, MutableMessage, ParseError, ParseLimits, parse_messages, parse_text},
+    server::State,
 };
 
 #[cfg_attr(
@@ -65,6 +67,18 @@ impl Refusal {
             Self::Slow => Some(Reason::BodyTooSlow),
             Self::Origin => Some(Reason::OriginDenied),
             Self::Malformed | Self::UnknownSession | Self::Callback | Self::Upgrade | Self::UpgradeVersion => None,
+        }
+    }
+
+    /// Counts it: by the limit that was met, or as what it is.
+    pub(super) fn count(self, state: &State) {
+        let counters = &state.hub.counters;
+        match self.limit() {
+            Some(limit) => counters.limited(limit),
+            None if self == Self::UnknownSession => counters.refused.add(BayeuxError::SessionUnknown),
+            None => {
+                counters.malformed.fetch_add(1, Relaxed);
+            }
         }
     }
 
@@ -188,7 +202,12 @@ pub(super) fn texts(body: &[u8]) -> Result<Texts<'_>, Refusal> {
 /// Processes the messages in all of the texts.
 pub(super) async fn process(exchange: &Exchange<'_>, texts: &[Cow<'_, str>]) -> Result<Dispatched, Refusal> {
     let mut request = Request::new(exchange);
-    request.read(exchange, texts)?;
+    request.read(exchange, texts).inspect_err(|refusal| {
+        // On a socket no response says so, and counts it.
+        if *refusal == Refusal::Malformed {
+            refusal.count(exchange.state);
+        }
+    })?;
     Ok(request.dispatch(exchange).await)
 }
 
