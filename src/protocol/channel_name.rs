@@ -2,7 +2,9 @@
 
 use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::text;
 
 /// A valid channel name or pattern, such as `/stock/ACME`, `/stock/*` or `/**`. Cheap to clone.
 ///
@@ -143,6 +145,14 @@ impl FromStr for ChannelName {
     }
 }
 
+impl TryFrom<&str> for ChannelName {
+    type Error = InvalidChannel;
+
+    fn try_from(name: &str) -> Result<Self, Self::Error> {
+        Self::parse(name)
+    }
+}
+
 impl AsRef<str> for ChannelName {
     fn as_ref(&self) -> &str {
         &self.0
@@ -170,6 +180,13 @@ impl fmt::Display for ChannelName {
 impl Serialize for ChannelName {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
+    }
+}
+
+/// From text, by the rules of [`parse`](ChannelName::parse).
+impl<'de> Deserialize<'de> for ChannelName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text::deserialize(deserializer, "a channel name")
     }
 }
 
@@ -223,6 +240,10 @@ impl std::error::Error for InvalidChannel {}
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -258,6 +279,34 @@ mod tests {
         }
         let long = format!("/{}", "a".repeat(ChannelName::MAX_LEN));
         assert_eq!(ChannelName::parse(&long), Err(InvalidChannel::TooLong));
+    }
+
+    #[test]
+    fn a_name_is_text_to_serde_both_ways() {
+        let name: ChannelName = serde_json::from_str(r#""/a/b/""#).unwrap();
+        assert_eq!(name, "/a/b");
+        assert_eq!(serde_json::to_string(&name).unwrap(), r#""/a/b""#);
+        // From a text that is not borrowed, and as a key.
+        assert_eq!(serde_json::from_value::<ChannelName>(json!("/a/b")).unwrap(), name);
+        assert_eq!(serde_json::from_str::<ChannelName>(r#""\u002fa/b""#).unwrap(), name);
+        let keyed: HashMap<ChannelName, u8> = serde_json::from_value(json!({ "/a/b": 1 })).unwrap();
+        assert_eq!(keyed, HashMap::from([(name, 1)]));
+    }
+
+    #[test]
+    fn serde_takes_no_name_that_breaks_a_rule_and_says_which() {
+        let error = |json: &str| serde_json::from_str::<ChannelName>(json).unwrap_err().to_string();
+        for bad in ["", "a/b", "/a//b", "/a*", "/ä"] {
+            let rule = ChannelName::parse(bad).unwrap_err().to_string();
+            assert!(error(&json!(bad).to_string()).starts_with(&rule), "{bad}");
+        }
+        assert!(error("5").contains("expected a channel name"));
+    }
+
+    #[test]
+    fn a_name_is_made_of_text_that_follows_the_rules() {
+        assert_eq!(ChannelName::try_from("/a").unwrap(), "/a");
+        assert_eq!(ChannelName::try_from("a"), Err(InvalidChannel::NoLeadingSlash));
     }
 
     #[test]

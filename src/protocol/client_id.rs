@@ -6,9 +6,9 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::hex;
+use super::{hex, text};
 use crate::random::Random;
 
 const LEN: usize = 20;
@@ -113,6 +113,13 @@ impl Serialize for ClientId {
     }
 }
 
+/// From the text that it is written as.
+impl<'de> Deserialize<'de> for ClientId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text::deserialize(deserializer, "40 hex digits")
+    }
+}
+
 /// The text is not 40 hex digits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct InvalidClientId(());
@@ -166,6 +173,10 @@ impl fmt::Display for BrowserId {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -186,6 +197,25 @@ mod tests {
         ] {
             assert!(bad.parse::<ClientId>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_id_is_text_to_serde_both_ways() {
+        let id = ClientId::generate(&Random::new());
+        let json = serde_json::to_string(&id).unwrap();
+        assert_eq!(json, format!("\"{id}\""));
+        assert_eq!(serde_json::from_str::<ClientId>(&json).unwrap(), id);
+        // From a text that is not borrowed, and as a key.
+        assert_eq!(serde_json::from_value::<ClientId>(json!(id)).unwrap(), id);
+        let keyed: HashMap<ClientId, u8> = serde_json::from_value(json!({ id.to_string(): 1 })).unwrap();
+        assert_eq!(keyed, HashMap::from([(id, 1)]));
+    }
+
+    #[test]
+    fn serde_takes_nothing_else_for_an_id_and_says_what_is_wrong() {
+        let error = |json: &str| serde_json::from_str::<ClientId>(json).unwrap_err().to_string();
+        assert!(error(r#""0f""#).starts_with("a client id is 40 hex digits"));
+        assert!(error("5").contains("expected 40 hex digits"));
     }
 
     #[test]

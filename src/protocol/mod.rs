@@ -21,6 +21,7 @@ mod quoted;
 mod reply;
 mod scan;
 mod surrogates;
+mod text;
 mod transports;
 pub(crate) mod z85;
 
