@@ -37,7 +37,7 @@
 //! | | |
 //! |---|---|
 //! | [`BayeuxLayer`], [`BayeuxService`], [`Paths`] | the tower face: which requests are ours |
-//! | [`BayeuxServer`], [`BayeuxBuilder`], [`Config`] | the application's handle, and what can be configured |
+//! | [`BayeuxServer`], [`WeakBayeuxServer`], [`BayeuxBuilder`], [`Config`] | the application's handle, and what can be configured |
 //! | [`ServerChannel`], [`ChannelSettings`], [`Publication`] | channels and how messages go out |
 //! | [`ServerSession`], [`Event`], [`Subscription`], [`Message`] | sessions, what happens to them, what is published |
 //! | [`LocalSession`] | the application as a client of its own server |
@@ -158,7 +158,7 @@ pub use protocol::{
 pub use reason::Reason;
 pub use server::{
     BayeuxBuilder, BayeuxServer, BrowserBinding, BrowserCookie, ClientAddress, Config, Origins, ServerChannel,
-    SubscribeError, WebSocketConfig,
+    SubscribeError, WeakBayeuxServer, WebSocketConfig,
 };
 pub use service::{BayeuxService, EmptyBody, EndpointPaths, NotFound, Paths, ResponseFuture};
 pub use session::{DeliverError, ErrorCounts, MessageRate, OverflowPolicy, ReasonCounts, ServerSession, Stats};

@@ -23,7 +23,7 @@ use tower_bayeux::{
     BrowserCookie, ChannelName, ClientId, Config, CustomEvent, DataError, DeliverError, EmptyBody, EndpointPaths,
     ErrorCounts, ErrorTexts, Event, EventStream, InvalidChannel, InvalidClientId, Message, NotFound, Outcome,
     OverflowPolicy, Paths, PublishError, Reason, ReasonCounts, Reconnect, ResponseBody, ResponseFuture, ServerSession,
-    Stats, SubscribeError, Subscription, Transport,
+    Stats, SubscribeError, Subscription, Transport, WeakBayeuxServer,
 };
 
 const HANDSHAKE: &str = r#"[{"channel":"/meta/handshake","version":"1.0"}]"#;
@@ -422,6 +422,7 @@ fn public_types_keep_their_promises() {
     fn future<T: Debug + Send + 'static>() {}
 
     handle::<BayeuxServer>();
+    handle::<WeakBayeuxServer>();
     handle::<BayeuxBuilder>();
     handle::<BayeuxLayer>();
     handle::<BayeuxService>();

@@ -14,7 +14,8 @@ use crate::{
 /// Decides what clients may do. Every method grants by default; implement those that you care about, as `async fn`.
 ///
 /// Asked before a message takes effect, with no lock held: a method may take its time, query a database, or call the
-/// server. Only the request that it was asked for waits. `/meta/…` channels are refused without asking.
+/// server, by a [`WeakBayeuxServer`](crate::WeakBayeuxServer). Only the request that it was asked for waits. `/meta/…`
+/// channels are refused without asking.
 ///
 /// ```
 /// use tower_bayeux::{BayeuxServer, PolicyRequest, SecurityPolicy, Verdict};

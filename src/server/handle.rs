@@ -20,7 +20,8 @@ use crate::{
 /// on the same server.
 ///
 /// Put a [`BayeuxLayer`](crate::BayeuxLayer) with a handle of it into an HTTP stack to let clients in. The server ends,
-/// sessions and all, with its last handle; layers and services hold one each.
+/// sessions and all, with its last handle; layers and services hold one each. What the server itself owns, such as a
+/// policy or a listener, holds a [`WeakBayeuxServer`](crate::WeakBayeuxServer) instead.
 ///
 /// ```
 /// use tower_bayeux::{BayeuxLayer, BayeuxServer};
@@ -259,7 +260,7 @@ impl BayeuxServer {
     /// ```
     ///
     /// A handler that needs the server takes a `BayeuxServer` as an argument. It must not own one: the server would keep
-    /// itself alive.
+    /// itself alive. A [`WeakBayeuxServer`](crate::WeakBayeuxServer) it may own.
     ///
     /// # Errors
     ///
@@ -275,7 +276,8 @@ impl BayeuxServer {
 
     /// Adds an extension: code that sees every message of every client, and may change, answer or delete it.
     /// [`extension`](crate::extension) says all about it. It stays for the life of the server, and must not own a
-    /// `BayeuxServer`: the server would keep itself alive.
+    /// `BayeuxServer`, or the server would keep itself alive: one that needs it owns a
+    /// [`WeakBayeuxServer`](crate::WeakBayeuxServer).
     ///
     /// ```
     /// use tower_bayeux::{BayeuxServer, extension::Timesync};
@@ -290,7 +292,8 @@ impl BayeuxServer {
 
     /// Adds a listener for what is published on the channels that `pattern` matches, by clients or by the application. It
     /// may change a message or delete it, before anybody gets it; [`listener`](crate::listener) says all about it. It stays
-    /// for the life of the server, and must not own a `BayeuxServer`.
+    /// for the life of the server, and must not own a `BayeuxServer`: one that needs it owns a
+    /// [`WeakBayeuxServer`](crate::WeakBayeuxServer).
     ///
     /// ```
     /// use tower_bayeux::{

@@ -12,6 +12,7 @@ mod publishing;
 mod sessions;
 mod state;
 mod subscriptions;
+mod weak;
 mod websocket;
 
 pub use address::ClientAddress;
@@ -20,6 +21,7 @@ pub use channel::ServerChannel;
 pub use config::{BrowserBinding, BrowserCookie, Config};
 pub use handle::{BayeuxServer, SubscribeError};
 pub use origins::Origins;
+pub use weak::WeakBayeuxServer;
 pub use websocket::WebSocketConfig;
 
 pub(crate) use state::State;
