@@ -101,7 +101,10 @@ async fn a_channel_can_be_published_on_and_a_pattern_can_not() {
     assert_eq!(pattern.name(), &"/*");
     assert!(matches!(
         pattern.publish(&1),
-        Err(PublishError::Channel(InvalidChannel::NotAllowedHere))
+        Err(PublishError::Channel {
+            rule: InvalidChannel::NotAllowedHere,
+            ..
+        })
     ));
 }
 

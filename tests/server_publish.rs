@@ -6,7 +6,9 @@ use std::{collections::HashMap, error::Error, time::Duration};
 
 use common::Client;
 use serde_json::{Value, json};
-use tower_bayeux::{BayeuxServer, ChannelName, InvalidChannel, PublishError, Reason};
+use tower_bayeux::{
+    BayeuxServer, ChannelName, DeliverError, InvalidChannel, LocalError, MutableMessage, PublishError, Reason,
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_bad_channel_is_told_apart_by_its_rule() {
@@ -30,12 +32,14 @@ async fn a_bad_channel_is_told_apart_by_its_rule() {
         ("/meta/x", InvalidChannel::NotAllowedHere),
     ] {
         let error = server.publish(channel, &1).unwrap_err();
-        assert!(
-            matches!(error, PublishError::Channel(broken) if broken == rule),
-            "{channel}: {error:?}"
-        );
-        let source = error.source().unwrap();
-        assert_eq!(source.downcast_ref::<InvalidChannel>(), Some(&rule), "{channel}");
+        let PublishError::Channel {
+            channel: given,
+            rule: broken,
+        } = error
+        else {
+            panic!("{channel}: {error:?}");
+        };
+        assert_eq!((&*given, broken), (channel, rule));
     }
     assert_eq!(server.stats().published_messages, 0);
     drop(server);
@@ -56,6 +60,68 @@ async fn data_that_cannot_be_written_reaches_nobody() {
     );
     assert!(client.poll().await.events().is_empty());
     assert_eq!(server.stats().published_messages, 0);
+}
+
+#[test]
+fn an_error_says_which_channel_it_is_about_and_what_is_wrong_with_it() {
+    let server = BayeuxServer::new();
+    let long = format!("/{}", "x".repeat(5000));
+    let quoted = format!("\"/{}\"…", "x".repeat(63));
+    for (channel, said) in [
+        (
+            "stock/ACME",
+            r#""stock/ACME": a channel name starts with a slash and has at least one segment"#,
+        ),
+        (
+            "",
+            "\"\": a channel name starts with a slash and has at least one segment",
+        ),
+        ("/stock/*", r#""/stock/*", a pattern"#),
+        ("/meta/x", r#""/meta/x", a meta channel"#),
+        (
+            "/stock/é",
+            r#""/stock/é": a channel name has a character outside the channel alphabet"#,
+        ),
+        (
+            "/a\nb",
+            r#""/a\nb": a channel name has a character outside the channel alphabet"#,
+        ),
+        (&long, &format!("{quoted}: a channel name is longer than 1024 bytes")),
+    ] {
+        let error = server.publish(channel, &1).unwrap_err();
+        assert_eq!(error.to_string(), format!("can't publish on {said}"));
+        assert!(error.source().is_none(), "it has said all");
+        let error = DeliverError::from(error);
+        assert_eq!(error.to_string(), format!("can't deliver on {said}"));
+        assert!(error.source().is_none(), "it has said all");
+    }
+}
+
+#[test]
+fn an_error_and_its_causes_say_everything_once() {
+    let unwritable = HashMap::from([((1, 2), 3)]);
+    let server = BayeuxServer::new();
+    let publish = || server.publish("/a", &unwritable).unwrap_err();
+    let mut message = MutableMessage::new("/a");
+    let write = message.set_data(&unwritable).unwrap_err();
+    let read = message.field::<u8>("channel").unwrap_err();
+    let again = message.set_data(&unwritable).unwrap_err();
+    let errors: [(&str, Box<dyn Error>); 5] = [
+        ("the data can't be written as JSON", Box::new(publish())),
+        (
+            "the data can't be written as JSON",
+            Box::new(DeliverError::from(publish())),
+        ),
+        ("the data can't be written as JSON", Box::new(write)),
+        ("the data can't be written as JSON", Box::new(LocalError::from(again))),
+        ("the message's data does not fit", Box::new(read)),
+    ];
+    for (said, error) in errors {
+        assert_eq!(error.to_string(), said);
+        let cause = error.source().unwrap();
+        assert!(cause.is::<serde_json::Error>(), "{cause:?}");
+        assert!(cause.source().is_none());
+    }
 }
 
 #[test]

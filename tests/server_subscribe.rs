@@ -254,11 +254,13 @@ fn a_bad_pattern_is_refused_with_the_rule_it_breaks() {
         ("/meta/*", InvalidChannel::NotAllowedHere),
     ] {
         let error = server.subscribe(pattern).unwrap_err();
-        assert_eq!(
-            error.source().unwrap().downcast_ref::<InvalidChannel>(),
-            Some(&rule),
-            "{pattern}"
-        );
+        assert_eq!(error.rule(), rule, "{pattern}");
+        assert!(error.source().is_none(), "it has said all");
+        let said = match rule {
+            InvalidChannel::NotAllowedHere => format!("{pattern:?}, a meta channel"),
+            rule => format!("{pattern:?}: {rule}"),
+        };
+        assert_eq!(error.to_string(), format!("can't subscribe to {said}"));
     }
     assert!(server.channels().is_empty());
 }

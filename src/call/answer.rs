@@ -222,9 +222,13 @@ impl IntoAnswer for CallError {
     }
 }
 
+/// With the cause: who has sent the data is to know what is wrong with it.
 impl From<DataError> for CallError {
     fn from(error: DataError) -> Self {
-        Self::new(error)
+        match std::error::Error::source(&error) {
+            Some(cause) => Self::new(format_args!("{error}: {cause}")),
+            None => Self::new(error),
+        }
     }
 }
 

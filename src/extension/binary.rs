@@ -91,7 +91,7 @@ impl BinaryData {
     ///
     /// [`DataError`] if it can't be written as JSON.
     pub fn with_meta<T: Serialize + ?Sized>(mut self, meta: &T) -> Result<Self, DataError> {
-        self.meta = Some(to_raw_value(meta).map_err(DataError::new)?);
+        self.meta = Some(to_raw_value(meta).map_err(DataError::unwritable)?);
         Ok(self)
     }
 

@@ -230,7 +230,7 @@ impl fmt::Display for InvalidChannel {
             Self::ForbiddenCharacter => "a channel name has a character outside the channel alphabet",
             Self::MisplacedWildcard => "a wildcard is the whole last segment of a channel name",
             Self::TooLong => "a channel name is longer than 1024 bytes",
-            Self::NotAllowedHere => "this channel can't be used here: a pattern or a meta channel",
+            Self::NotAllowedHere => "a pattern or a meta channel can't be used here",
             Self::BadTemplate => "a template's parameters have names of their own, and no wildcard beside them",
         })
     }

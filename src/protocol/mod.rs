@@ -16,7 +16,6 @@ pub(crate) mod meta;
 mod mutable;
 mod parse;
 mod publication;
-#[cfg(feature = "tracing")]
 mod quoted;
 mod reply;
 mod scan;
@@ -45,6 +44,7 @@ pub(crate) use message::{ClientAdvice, Inbound};
 pub(crate) use parse::{MAX_DEPTH, Messages, ParseError, ParseLimits, parse_messages, parse_text};
 #[cfg(feature = "tracing")]
 pub(crate) use quoted::Quoted;
+pub(crate) use quoted::Unfit;
 pub(crate) use reply::{Ext, Prepared, Reply};
 pub(crate) use surrogates::replace_lone_surrogates;
 

@@ -153,7 +153,7 @@ impl MutableMessage {
         name: impl Into<Cow<'static, str>>,
         value: &T,
     ) -> Result<(), DataError> {
-        self.set_raw(name, to_raw_value(value).map_err(DataError::new)?);
+        self.set_raw(name, to_raw_value(value).map_err(DataError::unwritable)?);
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Ext, Frame, InvalidChannel, normalise};
+use super::{Ext, Frame, InvalidChannel, Unfit, normalise};
 
 /// A message to be sent by [`BayeuxServer::send`](crate::BayeuxServer::send) to whoever has subscribed, or by
 /// [`ServerSession::send`](crate::ServerSession::send) to one session. Serialised once; cheap to clone.
@@ -37,10 +37,7 @@ impl Publication {
     where
         T: Serialize + ?Sized,
     {
-        let channel = normalise(channel.as_ref()).map_err(PublishError::Channel)?;
-        if channel.ends_with('*') || channel.starts_with("/meta/") {
-            return Err(PublishError::Channel(InvalidChannel::NotAllowedHere));
-        }
+        let channel = publishable(channel.as_ref())?;
         let frame = Frame::new(channel, data).map_err(|source| PublishError::Serialize(source.into()))?;
         Ok(Self {
             frame,
@@ -76,12 +73,30 @@ impl Publication {
     }
 }
 
+/// The channel, without a trailing slash, if messages can go to it.
+fn publishable(channel: &str) -> Result<&str, PublishError> {
+    let refused = |rule| PublishError::Channel {
+        channel: channel.into(),
+        rule,
+    };
+    let name = normalise(channel).map_err(refused)?;
+    if name.ends_with('*') || name.starts_with("/meta/") {
+        return Err(refused(InvalidChannel::NotAllowedHere));
+    }
+    Ok(name)
+}
+
 /// Why a message could not be published.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PublishError {
     /// The channel is not valid, a pattern, or a `/meta` channel.
-    Channel(InvalidChannel),
+    Channel {
+        /// The channel, as it was given.
+        channel: Box<str>,
+        /// The rule that it breaks.
+        rule: InvalidChannel,
+    },
     /// The data could not be written as JSON.
     Serialize(Box<dyn std::error::Error + Send + Sync>),
     /// A [listener](crate::listener) or an [extension](crate::extension) has deleted the message.
@@ -90,20 +105,19 @@ pub enum PublishError {
 
 impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Channel(_) => "not a channel to publish on",
-            Self::Serialize(_) => "the data can't be written as JSON",
-            Self::Deleted => "a listener or an extension has deleted the message",
-        })
+        match self {
+            Self::Channel { channel, rule } => write!(f, "can't publish on {}", Unfit(channel, *rule)),
+            Self::Serialize(_) => f.write_str("the data can't be written as JSON"),
+            Self::Deleted => f.write_str("a listener or an extension has deleted the message"),
+        }
     }
 }
 
 impl std::error::Error for PublishError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Channel(source) => Some(source),
             Self::Serialize(source) => Some(&**source),
-            Self::Deleted => None,
+            Self::Channel { .. } | Self::Deleted => None,
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::InvalidChannel;
+
 /// The most characters that are quoted. A name may be as long as a request.
 const LONGEST: usize = 64;
 
@@ -15,6 +17,22 @@ impl fmt::Display for Quoted<'_> {
         let (shown, rest) = self.0.split_at(end);
         let ellipsis = if rest.is_empty() { "" } else { "…" };
         write!(f, "{shown:?}{ellipsis}")
+    }
+}
+
+/// A channel that can't be used for something, and why.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unfit<'a>(pub(crate) &'a str, pub(crate) InvalidChannel);
+
+impl fmt::Display for Unfit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(channel, rule) = *self;
+        let quoted = Quoted(channel);
+        match rule {
+            InvalidChannel::NotAllowedHere if channel.starts_with("/meta/") => write!(f, "{quoted}, a meta channel"),
+            InvalidChannel::NotAllowedHere => write!(f, "{quoted}, a pattern"),
+            rule => write!(f, "{quoted}: {rule}"),
+        }
     }
 }
 

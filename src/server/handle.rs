@@ -12,7 +12,7 @@ use crate::{
     extension::Extension,
     listener::MessageListener,
     policy::{Authorizer, AuthorizerId, Rules},
-    protocol::{ChannelName, ClientId, InvalidChannel, Publication, PublishError, normalise},
+    protocol::{ChannelName, ClientId, InvalidChannel, Publication, PublishError, Unfit, normalise},
     session::ServerSession,
 };
 
@@ -206,9 +206,14 @@ impl BayeuxServer {
     ///
     /// [`SubscribeError`]: `pattern` is not valid, or is a `/meta` channel, on which nothing is published.
     pub fn subscribe(&self, pattern: impl AsRef<str>) -> Result<Subscription, SubscribeError> {
-        let channel = ChannelName::parse(pattern.as_ref()).map_err(SubscribeError)?;
+        let pattern = pattern.as_ref();
+        let refused = |rule| SubscribeError {
+            pattern: pattern.into(),
+            rule,
+        };
+        let channel = ChannelName::parse(pattern).map_err(refused)?;
         if channel.is_meta() {
-            return Err(SubscribeError(InvalidChannel::NotAllowedHere));
+            return Err(refused(InvalidChannel::NotAllowedHere));
         }
         Ok(self.0.subscription(channel))
     }
@@ -350,16 +355,23 @@ impl fmt::Debug for BayeuxServer {
 
 /// The application can't subscribe to this name or pattern.
 #[derive(Debug)]
-pub struct SubscribeError(InvalidChannel);
+pub struct SubscribeError {
+    pattern: Box<str>,
+    rule: InvalidChannel,
+}
+
+impl SubscribeError {
+    /// The rule that the name or pattern breaks.
+    #[must_use]
+    pub const fn rule(&self) -> InvalidChannel {
+        self.rule
+    }
+}
 
 impl fmt::Display for SubscribeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a channel to subscribe to")
+        write!(f, "can't subscribe to {}", Unfit(&self.pattern, self.rule))
     }
 }
 
-impl std::error::Error for SubscribeError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.0)
-    }
-}
+impl std::error::Error for SubscribeError {}

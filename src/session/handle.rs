@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{Batch, Delivery, Hub, Session, record::Refused};
 use crate::{
     Reason,
-    protocol::{ChannelName, ClientId, InvalidChannel, Publication, PublishError},
+    protocol::{ChannelName, ClientId, InvalidChannel, Publication, PublishError, Unfit},
 };
 
 /// A session, as the application sees it: deliver to it, end it, attach values to it. Cheap to clone.
@@ -232,7 +232,12 @@ impl Hash for ServerSession {
 #[non_exhaustive]
 pub enum DeliverError {
     /// The channel is not valid, a pattern, or a `/meta` channel.
-    Channel(InvalidChannel),
+    Channel {
+        /// The channel, as it was given.
+        channel: Box<str>,
+        /// The rule that it breaks.
+        rule: InvalidChannel,
+    },
     /// The data could not be written as JSON.
     Serialize(Box<dyn std::error::Error + Send + Sync>),
     /// The session has ended, for this reason: [`Reason::Shutdown`] if the last handle of its server is gone.
@@ -247,7 +252,7 @@ pub enum DeliverError {
 impl From<PublishError> for DeliverError {
     fn from(error: PublishError) -> Self {
         match error {
-            PublishError::Channel(source) => Self::Channel(source),
+            PublishError::Channel { channel, rule } => Self::Channel { channel, rule },
             PublishError::Serialize(source) => Self::Serialize(source),
             PublishError::Deleted => Self::Deleted,
         }
@@ -257,7 +262,7 @@ impl From<PublishError> for DeliverError {
 impl fmt::Display for DeliverError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Channel(_) => f.write_str("not a channel to deliver on"),
+            Self::Channel { channel, rule } => write!(f, "can't deliver on {}", Unfit(channel, *rule)),
             Self::Serialize(_) => f.write_str("the data can't be written as JSON"),
             Self::SessionGone(reason) => write!(f, "the session has ended ({reason})"),
             Self::QueueFull(reason) => write!(f, "the session's queue is full ({reason})"),
@@ -269,9 +274,8 @@ impl fmt::Display for DeliverError {
 impl std::error::Error for DeliverError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Channel(source) => Some(source),
             Self::Serialize(source) => Some(&**source),
-            Self::SessionGone(_) | Self::QueueFull(_) | Self::Deleted => None,
+            Self::Channel { .. } | Self::SessionGone(_) | Self::QueueFull(_) | Self::Deleted => None,
         }
     }
 }

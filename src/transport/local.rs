@@ -289,7 +289,7 @@ impl From<DataError> for LocalError {
 impl fmt::Display for LocalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Data(_) => f.write_str("the data can't be written as JSON"),
+            Self::Data(error) => error.fmt(f),
             Self::Refused(reply) => {
                 let error: Option<String> = reply.field("error").ok().flatten();
                 write!(
@@ -306,7 +306,8 @@ impl fmt::Display for LocalError {
 impl std::error::Error for LocalError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Data(source) => Some(source),
+            // It is told in place of this one.
+            Self::Data(error) => error.source(),
             Self::Refused(_) | Self::Ended(_) => None,
         }
     }
