@@ -188,3 +188,17 @@ fn a_rule_needs_a_valid_pattern() {
     let refused = BayeuxServer::new().authorize("/a/*/b", Grant::ALL);
     assert_eq!(refused, Err(InvalidChannel::MisplacedWildcard));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_that_would_never_be_asked_is_refused() {
+    let server = BayeuxServer::new();
+    for pattern in ["/meta/**", "/meta/*", "/meta/handshake"] {
+        let refused = server.authorize(pattern, Grant::NONE);
+        assert_eq!(refused, Err(InvalidChannel::NotAllowedHere), "{pattern}");
+    }
+    // These reach more than that, or nothing of it.
+    for pattern in ["/**", "/*", "/meta", "/metal/*"] {
+        assert!(server.authorize(pattern, Grant::ALL).is_ok(), "{pattern}");
+    }
+    Client::subscribed(&server, "/a").await;
+}

@@ -14,7 +14,9 @@ use std::{
 use common::{Client, pass, poll_once, post, send, send_json};
 use http::header;
 use serde_json::json;
-use tower_bayeux::{Authorization, BayeuxServer, MessageRate, Operation, PolicyRequest, Trouble, call::Data};
+use tower_bayeux::{
+    Authorization, BayeuxServer, MessageRate, Operation, PolicyRequest, Transport, Transports, Trouble, call::Data,
+};
 use tracing::{Level, subscriber::DefaultGuard};
 
 const SECRET: &str = "a secret of the client";
@@ -205,4 +207,18 @@ async fn at_level_debug_refusals_say_what_was_refused_and_not_to_whom() {
         assert!(line.contains(said), "{line}");
         assert!(!line.contains(&client.id) && !line.contains(SECRET), "{line}");
     }
+}
+
+#[test]
+fn a_server_that_serves_no_transport_is_warned_of() {
+    let (log, _guard) = Log::of_this_thread(Level::WARN);
+    let only = |transport| {
+        BayeuxServer::builder()
+            .transports(Transports::none().with(transport))
+            .build()
+    };
+    let _served = (BayeuxServer::new(), only(Transport::LongPolling));
+    assert_eq!(log.text(), "");
+    let _unreachable = BayeuxServer::builder().transports(Transports::none()).build();
+    assert!(log.text().contains("no transport is served"), "{}", log.text());
 }

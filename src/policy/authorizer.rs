@@ -9,7 +9,8 @@ use super::{Operation, PolicyRequest};
 
 /// A rule for the channels of one name or pattern, set by [`BayeuxServer::authorize`](crate::BayeuxServer::authorize).
 ///
-/// A channel without rules is free. Where there are some, all that match are asked: one that denies, denies; if none
+/// A channel without rules is free. Below `/meta` there are no rules: who may handshake is for a
+/// [`SecurityPolicy`](super::SecurityPolicy) to say. Where there are some, all that match are asked: one that denies, denies; if none
 /// denies, one that grants is needed. The reason of a refusal is the denying rule's, or `denied_by_not_granting`.
 ///
 /// A client that subscribes to a pattern is asked for as if that were a channel: those rules count whose pattern matches it

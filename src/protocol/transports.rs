@@ -50,7 +50,8 @@ impl Transport {
 pub struct Transports(u8);
 
 impl Transports {
-    /// None at all, to begin with.
+    /// None at all, to begin with. A server that is left with none answers no request: all of them are the inner service's.
+    /// Only [local sessions](crate::LocalSession) can use it.
     #[must_use]
     pub const fn none() -> Self {
         Self(0)
@@ -85,6 +86,11 @@ impl Transports {
     #[must_use]
     pub const fn contains(self, transport: Transport) -> bool {
         self.0 & transport.bit() != 0
+    }
+
+    /// Whether there are none.
+    pub(crate) const fn is_empty(self) -> bool {
+        self.0 == 0
     }
 
     /// The names that a handshake reply offers, the best first. Faye's clients have a second name for long-polling that

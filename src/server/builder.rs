@@ -55,10 +55,14 @@ impl BayeuxBuilder {
     /// server that gets no more of them goes on with what it has.
     #[must_use]
     pub fn build(self) -> BayeuxServer {
+        if self.config.transports.is_empty() {
+            crate::trace::warning!("no transport is served: every request is for the inner service");
+        }
         BayeuxServer::with(self.config, Rules::new(self.policy))
     }
 
-    /// Which transports are served. Default: long-polling, and WebSocket where it is compiled in.
+    /// Which transports are served. Default: long-polling, and WebSocket where it is compiled in. With none, no request is
+    /// ever taken; [`build`](Self::build) says so as a warning, with the `tracing` feature.
     pub const fn transports(mut self, transports: Transports) -> Self {
         self.config.transports = transports;
         self

@@ -224,13 +224,17 @@ impl BayeuxServer {
     ///
     /// # Errors
     ///
-    /// [`InvalidChannel`]: `pattern` is not valid.
+    /// [`InvalidChannel`]: `pattern` is not valid, or is below `/meta`, where no rule is ever asked: such channels are refused
+    /// without. `/**` is a pattern like any other.
     pub fn authorize(
         &self,
         pattern: impl AsRef<str>,
         authorizer: impl Authorizer,
     ) -> Result<AuthorizerId, InvalidChannel> {
         let pattern = ChannelName::parse(pattern.as_ref())?;
+        if pattern.is_meta() {
+            return Err(InvalidChannel::NotAllowedHere);
+        }
         Ok(self.0.rules.authorize(pattern, Arc::new(authorizer)))
     }
 
