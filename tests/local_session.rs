@@ -7,8 +7,8 @@ use std::time::Duration;
 use common::{Client, pass, yield_until};
 use serde_json::{Value, json};
 use tower_bayeux::{
-    BayeuxServer, BrowserBinding, Event, LocalError, MutableMessage, PolicyRequest, Reason, SecurityPolicy,
-    ServerSession, Verdict,
+    BayeuxServer, BrowserBinding, Event, LocalError, MutableMessage, OverflowPolicy, PolicyRequest, Reason,
+    SecurityPolicy, ServerSession, Verdict,
     call::{CallError, Data},
     extension::{Extension, Fate, OutgoingContext},
 };
@@ -160,6 +160,101 @@ async fn one_that_is_never_read_is_bounded_as_any_other() {
     }
     assert!(session.recv().await.is_none());
     assert_eq!(server.stats().sessions_removed.count(Reason::QueueOverflow), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_only_calls_is_bounded_as_any_other() {
+    let server = BayeuxServer::builder().max_queue_messages(3).build();
+    let echo = |Data(number): Data<u8>| async move { Data(number) };
+    server.service("/service/echo", echo).unwrap();
+    let mut session = local(&server).await;
+    session.subscribe("/a").await.unwrap();
+    for number in 0..3 {
+        server.publish("/a", &number).unwrap();
+        let answer = session.call("/service/echo", &number).await.unwrap();
+        assert_eq!(answer.data::<u8>().unwrap(), number);
+    }
+    server.publish("/a", &3).unwrap();
+    let ended = session.call("/service/echo", &3).await;
+    assert!(
+        matches!(ended, Err(LocalError::Ended(Reason::QueueOverflow))),
+        "{ended:?}"
+    );
+    assert!(
+        session.recv().await.is_none(),
+        "nothing is left of a queue that overflows"
+    );
+    let stats = server.stats();
+    assert_eq!(stats.sessions_removed.count(Reason::QueueOverflow), 1);
+    assert_eq!(stats.dropped_messages.count(Reason::QueueOverflow), 4);
+    assert_eq!(stats.lost_messages, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_call_is_not_answered_no_more_is_kept_than_in_a_queue() {
+    let few = || BayeuxServer::builder().max_queue_messages(3);
+    // `{"data":0,"channel":"/a"}` has 25 bytes.
+    let small = || BayeuxServer::builder().max_queue_bytes(3 * 25);
+    for (builder, policy, reason, kept) in [
+        (few(), OverflowPolicy::DropOldest, Reason::OldestDropped, [6, 7, 8]),
+        (few(), OverflowPolicy::DropNewest, Reason::NewestDropped, [0, 1, 2]),
+        (small(), OverflowPolicy::DropOldest, Reason::OldestDropped, [6, 7, 8]),
+        (small(), OverflowPolicy::DropNewest, Reason::NewestDropped, [0, 1, 2]),
+    ] {
+        let server = builder.overflow(policy).build();
+        let mut session = local(&server).await;
+        session.subscribe("/a").await.unwrap();
+        let publisher = async {
+            for number in 0..9 {
+                server.publish("/a", &number).unwrap();
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            answer = session.call("/nobody", &()) => panic!("{answer:?}"),
+            () = publisher => {}
+        }
+        for number in kept {
+            assert_eq!(session.recv().await.unwrap().data::<u8>().unwrap(), number);
+        }
+        assert_eq!(server.stats().dropped_messages.count(reason), 6);
+        server.publish("/a", &9).unwrap();
+        assert_eq!(session.recv().await.unwrap().data::<u8>().unwrap(), 9);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_needs_no_room_among_what_is_kept() {
+    let policy = OverflowPolicy::DropNewest;
+    let server = BayeuxServer::builder().max_queue_messages(2).overflow(policy).build();
+    let echo = |session: ServerSession, Data(number): Data<u8>| async move {
+        session.deliver("/first", &number).unwrap();
+        Data(number)
+    };
+    server.service("/service/echo", echo).unwrap();
+    let mut session = local(&server).await;
+    for number in 0..4 {
+        let answer = session.call("/service/echo", &number).await.unwrap();
+        assert_eq!(answer.data::<u8>().unwrap(), number);
+    }
+    for number in 0..2 {
+        assert_eq!(session.recv().await.unwrap().data::<u8>().unwrap(), number);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_received_yet_stays_in_the_queue() {
+    let server = BayeuxServer::builder().max_queue_messages(3).build();
+    let mut session = local(&server).await;
+    for number in 0..3 {
+        session.session().deliver("/a", &number).unwrap();
+    }
+    assert_eq!(session.recv().await.unwrap().data::<u8>().unwrap(), 0);
+    assert_eq!(server.stats().queued_messages, 2);
+    session.session().deliver("/a", &3).unwrap();
+    assert!(session.session().deliver("/a", &4).is_err());
+    assert!(session.recv().await.is_none());
 }
 
 #[tokio::test(start_paused = true)]

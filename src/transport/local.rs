@@ -1,7 +1,6 @@
 //! Local sessions: the application as a client of its own server, with no transport in between.
 
 use std::{
-    collections::VecDeque,
     fmt,
     future::poll_fn,
     sync::{
@@ -15,13 +14,14 @@ use http::{Request, request::Parts};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{outgoing, request};
+use super::{inbox::Inbox, outgoing, request};
 use crate::{
     BayeuxServer, Reason,
     dispatch::{BrowserCookies, Dispatched, Exchange},
     protocol::{DataError, MutableMessage},
     server::State,
-    session::{Push, ServerSession, Session},
+    session::{Lease, Push, ServerSession, Session},
+    trouble::Trouble,
 };
 
 impl BayeuxServer {
@@ -85,7 +85,7 @@ impl LocalHandshake {
             push: Push::attach(Arc::clone(&session), false),
             session,
             link,
-            inbox: VecDeque::new(),
+            inbox: Inbox::default(),
             calls: AtomicU64::new(0),
         })
     }
@@ -95,8 +95,8 @@ impl LocalHandshake {
 /// included, without a transport. For application code that wants to be a client among others, and for tests.
 ///
 /// It never expires, and is disconnected when it is dropped. What it gets waits in its queue, within the bounds of any
-/// session's, until [`recv`](Self::recv) takes it: one that is not read long enough ends like any other. It keeps the server
-/// alive.
+/// session's, until [`recv`](Self::recv) takes it: one that is not read long enough ends like any other. What comes during
+/// a [`call`](Self::call) is kept beside the queue, within the same bounds once more. It keeps the server alive.
 ///
 /// ```
 /// use tower_bayeux::{BayeuxServer, call::Data};
@@ -124,7 +124,7 @@ pub struct LocalSession {
     push: Push,
     link: Link,
     /// What was taken from the queue while an answer was waited for.
-    inbox: VecDeque<MutableMessage>,
+    inbox: Inbox,
     calls: AtomicU64,
 }
 
@@ -189,7 +189,8 @@ impl LocalSession {
     }
 
     /// Publishes a message and waits for the answer of a [service](crate::call), which has `data` and `successful`. Messages
-    /// that come first are kept for [`recv`](Self::recv). Waits for ever where no service answers; give it a timeout.
+    /// that come first are kept for [`recv`](Self::recv), as many as a queue may hold; for more than that there is the same
+    /// [policy](crate::OverflowPolicy). Waits for ever where no service answers; give it a timeout.
     ///
     /// # Errors
     ///
@@ -203,17 +204,11 @@ impl LocalSession {
         message.set_data(data)?;
         message.set_field("id", &id)?;
         self.send(message).await?;
-        let mut looked_at = 0;
         loop {
-            let found = self.inbox.iter().skip(looked_at).position(|message| {
-                let its: Option<String> = message.field("id").ok().flatten();
-                its.as_ref() == Some(&id)
-            });
-            if let Some(answer) = found.and_then(|found| self.inbox.remove(looked_at + found)) {
+            let answer = poll_fn(|cx| self.poll_answer(&id, cx)).await;
+            if let Some(answer) = answer.map_err(LocalError::Ended)? {
                 return Ok(answer);
             }
-            looked_at = self.inbox.len();
-            poll_fn(|cx| self.poll_fetch(cx)).await.map_err(LocalError::Ended)?;
         }
     }
 
@@ -222,22 +217,65 @@ impl LocalSession {
     /// Cancel safe: a message is taken only when the future is ready.
     pub async fn recv(&mut self) -> Option<MutableMessage> {
         loop {
-            if let Some(message) = self.inbox.pop_front() {
+            if let Some(message) = self.inbox.pop() {
                 return Some(message);
             }
-            poll_fn(|cx| self.poll_fetch(cx)).await.ok()?;
+            if let Some(message) = poll_fn(|cx| self.poll_next(cx)).await.ok()? {
+                return Some(message);
+            }
         }
     }
 
-    /// Takes what is queued into the inbox, or says why nothing will come any more.
-    fn poll_fetch(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Reason>> {
+    /// Takes the oldest message from the queue, none if it is not to be seen; or says why nothing will come any more. What
+    /// nobody has asked for yet stays in the queue, which is bounded.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<MutableMessage>, Reason>> {
+        let mut lease = std::task::ready!(self.push.poll_take(cx, 1))?;
+        outgoing::show(&mut lease);
+        let message = outgoing::events(&lease).find_map(MutableMessage::parse);
+        lease.commit_pushed();
+        // The farewell is told by the end.
+        Poll::Ready(Ok(message.filter(|message| !message.is_meta())))
+    }
+
+    /// Takes what is queued, and finds the answer to a call; or says why nothing will come any more.
+    fn poll_answer(&mut self, id: &str, cx: &mut Context<'_>) -> Poll<Result<Option<MutableMessage>, Reason>> {
         let mut lease = std::task::ready!(self.push.poll_take(cx, usize::MAX))?;
         outgoing::show(&mut lease);
-        let messages = outgoing::events(&lease).filter_map(MutableMessage::parse);
-        // The farewell is told by the end.
-        self.inbox.extend(messages.filter(|message| !message.is_meta()));
+        let answer = self.keep_all_but_answer(&lease, id);
         lease.commit_pushed();
-        Poll::Ready(Ok(()))
+        Poll::Ready(answer)
+    }
+
+    fn keep_all_but_answer(&mut self, lease: &Lease, id: &str) -> Result<Option<MutableMessage>, Reason> {
+        let mut answer = None;
+        for json in outgoing::events(lease) {
+            let Some(message) = MutableMessage::parse(json).filter(|message| !message.is_meta()) else {
+                continue;
+            };
+            let its: Option<String> = message.field("id").ok().flatten();
+            if answer.is_none() && its.as_deref() == Some(id) {
+                answer = Some(message);
+            } else {
+                self.keep(message, json.len())?;
+            }
+        }
+        Ok(answer)
+    }
+
+    /// Keeps a message for [`recv`](Self::recv). What there is no room for is counted as if the queue had been full, and so
+    /// it ends the session, if that is the policy.
+    fn keep(&mut self, message: MutableMessage, bytes: usize) -> Result<(), Reason> {
+        let state = self.link.server.state();
+        let Some(missed) = self.inbox.push(message, bytes, &state.hub.limits) else {
+            return Ok(());
+        };
+        state.hub.counters.dropped.add(missed.reason, missed.messages);
+        state.hub.note(Trouble::SlowConsumers);
+        if missed.reason == Reason::QueueOverflow {
+            state.remove_session(&self.session, missed.reason, None);
+            return Err(missed.reason);
+        }
+        Ok(())
     }
 
     async fn ask<T>(&self, channel: &str, field: &'static str, value: &T) -> Result<(), LocalError>

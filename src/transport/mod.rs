@@ -7,6 +7,7 @@ mod callback_polling;
 mod choice;
 mod cookie;
 mod event_source;
+mod inbox;
 mod info;
 mod local;
 mod long_polling;
