@@ -8,7 +8,7 @@ import faye from "faye";
 
 import { newCometdClient } from "./support/cometd-node.mjs";
 import { FayeClient } from "./support/faye-client.mjs";
-import { startGateway } from "./support/gateway.mjs";
+import { UPGRADES, startGateway } from "./support/gateway.mjs";
 import { startExample } from "./support/server.mjs";
 import { until } from "./support/until.mjs";
 
@@ -25,14 +25,14 @@ const CLIENTS = {
 };
 
 /** Starts the servers, a gateway to the first one and one client of each kind with its own; ends them whatever comes. */
-function withEach(what, { names = ["hyper"], env = {}, only = Object.keys(CLIENTS) }, body) {
+function withEach(what, { names = ["hyper"], env = {}, only = Object.keys(CLIENTS), upgrades }, body) {
   for (const kind of only) {
     test(`${kind}: ${what}`, { timeout: 60_000 }, async (t) => {
       const servers = [];
       let gateway, client;
       try {
         for (const name of names) servers.push(await startExample(name, env));
-        gateway = await startGateway(servers[0].origin);
+        gateway = await startGateway(servers[0].origin, { upgrades });
         client = CLIENTS[kind](gateway.url);
         await body({ t, servers, gateway, client });
       } finally {
@@ -56,6 +56,18 @@ async function assertNoStorm(t, gateway, before) {
   return requests;
 }
 
+/** The client was turned away indeed, so often and in these words: where nothing is refused, no storm is no news. */
+function assertRefused(t, gateway, channel, error, least = 1) {
+  const refusals = gateway.refusals(channel);
+  t.diagnostic(`refused ${refusals.length} times: ${JSON.stringify(refusals[0])}`);
+  assert.ok(refusals.length >= least, `${refusals.length} refusals on ${channel}, fewer than ${least}`);
+  for (const refusal of refusals) assert.match(refusal.error, error);
+  return refusals;
+}
+
+/** It has not given up either. */
+const comesBack = (gateway) => until("its second handshake", () => gateway.count("/meta/handshake") >= 2);
+
 /** A client that is to fail: its promises may be kept or not. */
 const begin = (client) => {
   client.connect().catch(() => {});
@@ -66,11 +78,15 @@ describe("no storm of a client", { concurrency: true }, () => {
   withEach("whose handshake is denied does not come back", { names: ["policy"] }, async ({ t, gateway, client }) => {
     client.connect().catch(() => {});
     assert.ok((await assertNoStorm(t, gateway, 0)) <= 2);
+    const refusals = assertRefused(t, gateway, "/meta/handshake", /^403:/);
+    for (const { advice } of refusals) assert.equal(advice.reconnect, "none");
   });
 
   withEach("that finds the server full tries again after a pause", { env: { BAYEUX_MAX_SESSIONS: "0" } }, async ({ t, gateway, client }) => {
     client.connect().catch(() => {});
     await assertNoStorm(t, gateway, 0);
+    await comesBack(gateway);
+    assertRefused(t, gateway, "/meta/handshake", /^403:/);
   });
 
   withEach("whose session is forgotten comes back at once, and once", {}, async ({ t, servers: [server], gateway, client }) => {
@@ -81,34 +97,45 @@ describe("no storm of a client", { concurrency: true }, () => {
     const before = gateway.requests.length;
     await assertNoStorm(t, gateway, before);
     await until("its new session", () => client.sessions.length === 2);
+    assertRefused(t, gateway, "/meta/connect", /^402:/);
   });
 
+  // What the gateway changes are requests, so no client may go by a socket.
+  const upgrades = UPGRADES.refuse;
+
   // Two servers that share nothing behind a balancer that is not sticky: one makes the sessions, the other is asked for them.
-  withEach("whose connects go to a server that never knows its session", { names: ["hyper", "hyper"] }, async ({ t, servers: [, other], gateway, client }) => {
+  withEach("whose connects go to a server that never knows its session", { names: ["hyper", "hyper"], upgrades }, async ({ t, servers: [, other], gateway, client }) => {
     gateway.reroute = (request) =>
       request.channels.includes("/meta/connect") ? { ...request, upstream: other.origin } : request;
     begin(client);
     await assertNoStorm(t, gateway, 0);
+    assertRefused(t, gateway, "/meta/connect", /^402:/, 2);
+    await comesBack(gateway);
   });
 
-  withEach("all of whose requests go to another server than the last", { names: ["hyper", "hyper"] }, async ({ t, servers, gateway, client }) => {
+  withEach("all of whose requests go to another server than the last", { names: ["hyper", "hyper"], upgrades }, async ({ t, servers, gateway, client }) => {
     let turn = 0;
     gateway.reroute = (request) => ({ ...request, upstream: servers[turn++ % 2].origin });
     begin(client);
     await assertNoStorm(t, gateway, 0);
+    assertRefused(t, gateway, "/meta/connect", /^402:/, 2);
+    await comesBack(gateway);
   });
 
-  withEach("whose cookie comes with some requests and not with its connects", {}, async ({ t, gateway, client }) => {
+  withEach("whose cookie comes with some requests and not with its connects", { upgrades }, async ({ t, gateway, client }) => {
     gateway.reroute = (request) => {
-      if (!request.channels.includes("/meta/connect")) return request;
+      // Faye's client sends its subscribe with the first connect: without that cookie the session would be nobody's.
+      if (request.channels.some((channel) => channel !== "/meta/connect")) return request;
       const { cookie, ...headers } = request.headers;
       return { ...request, headers };
     };
     begin(client);
     await assertNoStorm(t, gateway, 0);
+    assertRefused(t, gateway, "/meta/connect", /^402:/, 2);
+    await comesBack(gateway);
   });
 
-  withEach("whose connects are malformed pauses between them", {}, async ({ t, gateway, client }) => {
+  withEach("whose connects are malformed pauses between them", { upgrades }, async ({ t, gateway, client }) => {
     gateway.reroute = (request) => {
       if (!request.channels.includes("/meta/connect")) return request;
       const messages = [JSON.parse(request.body)].flat().map((message) => ({ ...message, advice: 5 }));
@@ -117,6 +144,7 @@ describe("no storm of a client", { concurrency: true }, () => {
     };
     begin(client);
     await assertNoStorm(t, gateway, 0);
+    assertRefused(t, gateway, "/meta/connect", /^400:/, 2);
   });
 });
 

@@ -1,6 +1,6 @@
 const TEXT = 1;
 
-/** Reads the texts that a client sends on a WebSocket out of the bytes that pass by. */
+/** Reads the texts that one side sends on a WebSocket out of the bytes that pass by. */
 export class FrameReader {
   #bytes = Buffer.alloc(0);
 
@@ -9,7 +9,7 @@ export class FrameReader {
     this.#bytes = Buffer.concat([this.#bytes, chunk]);
     const texts = [];
     for (let frame = this.#next(); frame; frame = this.#next()) {
-      // The clients under test send each text in one frame.
+      // The clients under test and the server send each text in one frame.
       if (frame.opcode === TEXT) texts.push(frame.payload.toString());
     }
     return texts;

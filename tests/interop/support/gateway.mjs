@@ -42,6 +42,8 @@ class Gateway {
   carried = { websocket: 0, eventsource: 0, "long-polling": 0, "callback-polling": 0 };
   /** The `connectionType` of every connect so far, each once. */
   connectionTypes = new Set();
+  /** What the server replied to what was posted and to frames, the whole messages: they all have `successful`. */
+  replies = [];
   /** How many sockets were asked for, and how many were opened. */
   sockets = { wanted: 0, opened: 0 };
   upgrades;
@@ -82,6 +84,11 @@ class Gateway {
   /** How many messages went to `channel` so far. */
   count(channel) {
     return this.requests.flat().filter((each) => each === channel).length;
+  }
+
+  /** The replies on `channel` that refuse, so far. */
+  refusals(channel) {
+    return this.replies.filter((reply) => reply.channel === channel && reply.successful === false);
   }
 
   cut() {
@@ -155,6 +162,7 @@ class Gateway {
       response.writeHead(reply.statusCode, reply.headers);
       // A stream that has said nothing yet is open nonetheless.
       response.flushHeaders();
+      if (isBayeux && request.method === "POST") this.#recordAnswer(reply);
       reply.pipe(response);
       reply.on("aborted", () => response.destroy());
     });
@@ -167,6 +175,16 @@ class Gateway {
     if (method === "POST") this.#record("long-polling", formOf(headers, body));
     else if (headers.accept === "text/event-stream") this.carried.eventsource++;
     else if (searchParams.has("message")) this.#record("callback-polling", searchParams.get("message"));
+  }
+
+  #recordAnswer(answer) {
+    const chunks = [];
+    answer.on("data", (chunk) => chunks.push(chunk));
+    answer.on("end", () => this.#recordReplies(Buffer.concat(chunks)));
+  }
+
+  #recordReplies(text) {
+    this.replies.push(...messagesOf(text).filter(({ successful }) => successful !== undefined));
   }
 
   #upgrade(request, client, head) {
@@ -201,13 +219,21 @@ class Gateway {
     client.on("data", up);
     client.on("end", () => server.end());
 
+    const answers = new FrameReader();
+    const recordDown = (chunk) => answers.push(chunk).forEach((text) => this.#recordReplies(text));
     let answer = Buffer.alloc(0);
     server.on("data", (chunk) => {
-      if (answer === null) return isSilent || client.write(chunk);
+      if (answer === null) {
+        recordDown(chunk);
+        return isSilent || client.write(chunk);
+      }
       answer = Buffer.concat([answer, chunk]);
       const end = answer.indexOf("\r\n\r\n");
       if (end < 0) return;
-      this.sockets.opened += answer.includes("HTTP/1.1 101") ? 1 : 0;
+      if (answer.includes("HTTP/1.1 101")) {
+        this.sockets.opened++;
+        recordDown(answer.subarray(end + 4));
+      }
       client.write(isSilent ? answer.subarray(0, end + 4) : answer);
       answer = null;
     });
