@@ -1,7 +1,13 @@
 //! Every input of the corpora, and some thousands made from them, on any toolchain. What libFuzzer finds, it finds by
 //! coverage; this runs with every change.
 
-use std::{fs, path::PathBuf};
+use std::{
+    cell::Cell,
+    fs,
+    panic::{catch_unwind, set_hook, take_hook},
+    path::PathBuf,
+    sync::Once,
+};
 
 /// How many inputs are made for each target.
 const MADE: usize = 2000;
@@ -121,17 +127,41 @@ impl Random {
     }
 }
 
+thread_local! {
+    /// How many panics there were on this thread. A target runs on one, with every task that it spawns; so no test counts
+    /// those of another.
+    static PANICS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Has panics counted from now on, also those that the server contains and those that end with their task.
+fn count_panics() {
+    static COUNTING: Once = Once::new();
+    COUNTING.call_once(|| {
+        let print = take_hook();
+        set_hook(Box::new(move |panic| {
+            PANICS.set(PANICS.get() + 1);
+            print(panic);
+        }));
+    });
+}
+
 /// Runs one target on its corpus and beyond. An input that it fails on is printed in a form that goes into a test.
 #[track_caller]
 fn replay(name: &str) {
     let (_, target) = fuzz::TARGETS.iter().find(|(target, _)| *target == name).unwrap();
     let corpus = corpus(name);
     assert!(!corpus.is_empty());
+    count_panics();
     let mut random = Random(7);
     let made: Vec<_> = (0..MADE).map(|_| random.change(&corpus)).collect();
     for input in corpus.iter().chain(&made) {
-        let failed = std::panic::catch_unwind(|| target(input)).is_err();
-        assert!(!failed, "{name} fails on b\"{}\"", input.escape_ascii());
+        let failed = catch_unwind(|| target(input)).is_err();
+        let panics = PANICS.get();
+        assert!(
+            !failed && panics == 0,
+            "{name} fails on b\"{}\" ({panics} panics)",
+            input.escape_ascii()
+        );
     }
 }
 
