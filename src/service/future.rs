@@ -71,6 +71,8 @@ where
 {
     type Output = Result<Response<ResponseBody<ResBody>>, S::Error>;
 
+    // What it returns is large, and is not to be moved once more.
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let response = match self.project().kind.project() {
             KindProj::Inner { future } => ready!(future.poll(cx))?.map(ResponseBody::inner),
