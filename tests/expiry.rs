@@ -7,11 +7,13 @@ use std::{
     time::Duration,
 };
 
-use common::{Client, pass, poll_once, send_json, start};
+use common::{BASE, Client, pass, poll_once, send_json, start};
 use http_body::Body;
 use http_body_util::BodyExt;
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use serde_json::{Value, json};
-use tower_bayeux::{BayeuxServer, Event, Reason};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tower_bayeux::{BayeuxServer, BayeuxService, Event, Reason};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -102,13 +104,40 @@ async fn a_session_whose_client_takes_long_to_fetch_its_answer_lives_until_then(
     let size = body.size_hint().exact().unwrap();
     let mut fetched = Vec::new();
     while let Some(piece) = body.frame().await {
-        fetched.extend(piece.unwrap().into_data().unwrap());
+        let piece = piece.unwrap().into_data().unwrap();
+        fetched.extend_from_slice(&piece);
         assert_eq!(body.size_hint().exact(), Some(size - fetched.len() as u64));
         pass(MAX_INTERVAL - MOMENT).await;
     }
     assert_eq!(server.session_count(), 1, "ended meanwhile");
     let messages: Value = serde_json::from_slice(&fetched).unwrap();
     assert_eq!(messages[0]["data"], large);
+    // It has let go of the last piece just now.
+    assert_lives_for(&server, MAX_INTERVAL).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_does_one_whose_http_server_is_ahead_of_its_client() {
+    let server = server();
+    let client = Client::subscribed(&server, "/a").await;
+    server.publish("/a", &"x".repeat(300 * 1024)).unwrap();
+    let (mut connection, peer) = tokio::io::duplex(4 * 1024);
+    let service = TowerToHyperService::new(BayeuxService::new(BASE, server.clone()));
+    let http = hyper::server::conn::http1::Builder::new();
+    tokio::spawn(http.serve_connection(TokioIo::new(peer), service));
+    let connect = json!([{ "channel": "/meta/connect", "clientId": client.id }]).to_string();
+    let head = format!(
+        "POST {BASE} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
+        connect.len()
+    );
+    connection.write_all((head + &connect).as_bytes()).await.unwrap();
+    for _ in 0..4 {
+        // hyper has taken all of it at once.
+        let mut part = vec![0; 68 * 1024];
+        connection.read_exact(&mut part).await.unwrap();
+        pass(MAX_INTERVAL - MOMENT).await;
+    }
+    assert_eq!(server.session_count(), 1, "ended meanwhile");
     assert_lives_for(&server, MOMENT).await;
 }
 

@@ -3,7 +3,7 @@
 use std::{
     mem,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Weak},
     task::{Context, Poll},
 };
 
@@ -35,8 +35,7 @@ pin_project! {
 /// What an answer delivers: the messages of one connect, nearly always.
 pub(crate) type Leases = SmallVec<[Box<Lease>; 1]>;
 
-/// Larger answers are handed over in pieces of this size, in bytes: the HTTP server asks for the next when it has got rid of
-/// most of the last.
+/// Larger answers are handed over in pieces of this size, in bytes.
 const PIECE: usize = 64 * 1024;
 
 /// An answer, or a stream of events. Until its bytes are asked for, the messages in it are on loan: dropped before, they go
@@ -48,17 +47,43 @@ pub(crate) enum AnswerBody {
     Stream(Box<Stream>),
 }
 
-/// What is left of a large answer. A client that takes long to fetch it is alive all the while, and not to expire.
+/// What is left of a large answer.
 #[derive(Debug)]
 pub(crate) struct Rest {
     bytes: Bytes,
-    sessions: Vec<Arc<Session>>,
+    /// The connection may keep what is not sent for longer than the sessions live.
+    sessions: Arc<[Weak<Session>]>,
 }
 
 impl Rest {
-    fn next(&mut self) -> Bytes {
-        self.sessions.iter().for_each(|session| session.touch());
-        self.bytes.split_to(PIECE.min(self.bytes.len()))
+    fn next(&mut self) -> Option<Bytes> {
+        if self.bytes.is_empty() {
+            return None;
+        }
+        Some(Bytes::from_owner(Piece {
+            bytes: self.bytes.split_to(PIECE.min(self.bytes.len())),
+            sessions: Arc::clone(&self.sessions),
+        }))
+    }
+}
+
+/// A part of a large answer. HTTP servers ask for several at once and let go of each when it is sent: a client that takes
+/// long to fetch them is alive all the while, and not to expire.
+struct Piece {
+    bytes: Bytes,
+    sessions: Arc<[Weak<Session>]>,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        let sessions = self.sessions.iter().filter_map(Weak::upgrade);
+        sessions.for_each(|session| session.touch());
     }
 }
 
@@ -100,17 +125,19 @@ impl AnswerBody {
                 Poll::Ready((!bytes.is_empty()).then(|| mem::take(bytes)))
             }
             Self::Whole { bytes, leases } => {
-                let mut bytes = mem::take(bytes);
-                let first = bytes.split_to(PIECE);
                 let sessions = leases.drain(..).map(|mut lease| {
                     lease.commit();
-                    Arc::clone(lease.session())
+                    Arc::downgrade(lease.session())
                 });
-                let sessions = sessions.collect();
-                *self = Self::Rest(Box::new(Rest { bytes, sessions }));
-                Poll::Ready(Some(first))
+                let mut rest = Box::new(Rest {
+                    sessions: sessions.collect(),
+                    bytes: mem::take(bytes),
+                });
+                let first = rest.next();
+                *self = Self::Rest(rest);
+                Poll::Ready(first)
             }
-            Self::Rest(rest) => Poll::Ready((!rest.bytes.is_empty()).then(|| rest.next())),
+            Self::Rest(rest) => Poll::Ready(rest.next()),
             Self::Stream(stream) => stream.poll_bytes(cx),
         }
     }
