@@ -14,13 +14,13 @@ use std::{
     time::Duration,
 };
 
-use common::yield_until;
+use common::{Client, yield_until};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
 use socket::Socket;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::Message;
-use tower_bayeux::BayeuxServer;
+use tower_bayeux::{BayeuxServer, PolicyRequest, SecurityPolicy, Verdict};
 
 /// Whether a handler that never returns is at work.
 #[derive(Clone, Default)]
@@ -42,6 +42,13 @@ impl Drop for Working {
 
 /// A subscriber of `/a` whose call is being handled, for ever.
 async fn calling(server: &BayeuxServer) -> (Socket, AtWork) {
+    let mut socket = Socket::subscribed(server, "/a").await;
+    let at_work = call(&mut socket).await;
+    (socket, at_work)
+}
+
+/// Makes a call that is handled for ever.
+async fn call(socket: &mut Socket) -> AtWork {
     let at_work = AtWork::default();
     let working = at_work.clone();
     let handler = move || {
@@ -52,29 +59,84 @@ async fn calling(server: &BayeuxServer) -> (Socket, AtWork) {
             pending::<()>().await;
         }
     };
-    server.service("/service/slow", handler).unwrap();
-    let mut socket = Socket::subscribed(server, "/a").await;
+    socket.server.service("/service/slow", handler).unwrap();
     socket
         .send(json!({ "channel": "/service/slow", "data": {}, "id": "call" }))
         .await;
     yield_until(|| at_work.is_so()).await;
-    (socket, at_work)
+    at_work
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_closes_meanwhile_is_gone_and_its_events_wait_for_it() {
+async fn when_a_client_has_closed_its_events_wait_for_it_at_once() {
+    let server = BayeuxServer::new();
+    let mut socket = Socket::subscribed(&server, "/a").await;
+    socket.hold("held").await;
+    let at_work = call(&mut socket).await;
+    socket.stream.close(None).await.unwrap();
+    yield_until(|| server.stats().held_connects == 0).await;
+    server.publish("/a", &1).unwrap();
+    let before = Instant::now();
+    while server.stats().open_sockets > 0 && before.elapsed() < Duration::from_secs(200) {
+        common::pass(Duration::from_secs(1)).await;
+    }
+    assert!(
+        (59..90).contains(&before.elapsed().as_secs()),
+        "the handler may end meanwhile"
+    );
+    assert!(!at_work.is_so(), "but not for ever");
+    let stats = server.stats();
+    assert_eq!((stats.delivered_messages, stats.lost_messages), (0, 0));
+}
+
+/// Decides after a while.
+struct Slow;
+
+impl SecurityPolicy for Slow {
+    async fn can_publish(&self, _: PolicyRequest<'_>) -> Verdict {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        Verdict::grant()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_is_confirmed_meanwhile() {
     let server = BayeuxServer::new();
     let (mut socket, at_work) = calling(&server).await;
     socket.stream.close(None).await.unwrap();
-    yield_until(|| server.stats().open_sockets == 0).await;
-    assert!(!at_work.is_so(), "the handler is dropped");
-    server.publish("/a", &1).unwrap();
-    let stats = server.stats();
-    assert_eq!((stats.queued_messages, stats.delivered_messages), (1, 0));
+    let confirmed = timeout(Duration::from_secs(1), socket.stream.next()).await.unwrap();
+    assert!(matches!(confirmed, Some(Ok(Message::Close(_)))), "{confirmed:?}");
+    assert!(at_work.is_so());
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_is_one_whose_connection_breaks() {
+async fn what_came_before_a_close_is_processed() {
+    let server = BayeuxServer::builder().security_policy(Slow).build();
+    let listener = Client::subscribed(&server, "/b").await;
+    let held = listener.hold().await;
+    let mut socket = Socket::subscribed(&server, "/a").await;
+    socket
+        .send(json!([{ "channel": "/b", "data": 1 }, { "channel": "/meta/disconnect" }]))
+        .await;
+    socket.stream.close(None).await.unwrap();
+    drop(socket);
+    assert_eq!(held.await.unwrap().events(), [("/b".to_owned(), json!(1))]);
+    yield_until(|| server.session_count() == 1).await;
+    assert_eq!(server.stats().open_sockets, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_is_what_came_before_a_frame_that_can_not_be_understood_and_it_is_answered() {
+    let server = BayeuxServer::builder().security_policy(Slow).build();
+    let mut socket = Socket::subscribed(&server, "/a").await;
+    socket.send(json!({ "channel": "/b", "data": 1, "id": "slow" })).await;
+    socket.stream.send(Message::binary("x")).await.unwrap();
+    assert_eq!(socket.message().await["id"], "slow");
+    assert_eq!(socket.close_code().await, 1003);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_handler_of_a_client_whose_connection_breaks_is_dropped() {
     let server = BayeuxServer::new();
     let (socket, at_work) = calling(&server).await;
     drop(socket);

@@ -89,8 +89,8 @@
 //!
 //! A handler runs as part of its request, under no lock. It may take its time: only that request waits, and the messages
 //! that follow in it. A panic answers the caller with a failure that does not say more, and the next handler is called. If
-//! the client goes away, the handler is dropped where it
-//! stands; what has to be finished belongs on a task of its own.
+//! the client goes away, the handler is dropped where it stands, or, where the client has closed its WebSocket in good order,
+//! when that would have been idle; what has to be finished belongs on a task of its own.
 
 mod answer;
 mod extract;

@@ -50,7 +50,7 @@ async fn process(exchange: &Exchange<'_>, mut message: MutableMessage, dispatche
         }
         Incoming::Pass => match exchange.process(&view).await {
             Outcome::Reply(reply) => {
-                dispatched.note_named(exchange, &view, &reply);
+                dispatched.note_named(exchange, &view, reply.successful);
                 (MutableMessage::of(&reply), session)
             }
             Outcome::UnknownSession(mut reply) => {
@@ -72,7 +72,12 @@ async fn process(exchange: &Exchange<'_>, mut message: MutableMessage, dispatche
             exchange.note_deleted(&view);
             (MutableMessage::of(&exchange.deleted(&view)), session)
         }
-        Incoming::Answer(answer) => (exchange.complete(answer, &view), session),
+        Incoming::Answer(answer) => {
+            let reply = exchange.complete(answer, &view);
+            let is_successful = reply.raw_field("successful") == Some("true");
+            dispatched.note_named(exchange, &view, is_successful && !is_handshake(&view));
+            (reply, session)
+        }
     };
     dispatched.push_extended(exchange.state, reply, session.as_ref(), Some(&message));
 }

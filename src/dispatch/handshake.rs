@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Exchange, HANDSHAKE, STORM_PAUSE, ack_ext, note_refused};
 use crate::{
-    Reason,
+    Reason, Transports,
     policy::Operation,
     protocol::{Advice, BayeuxError, BrowserId, Denied, Inbound, Json, Reconnect, Reply, VERSION},
     server::BrowserBinding,
@@ -81,7 +81,7 @@ pub(super) async fn handshake<'m>(exchange: &Exchange<'_>, message: &Inbound<'m>
         client_id: Some(session.id),
         version: Some(VERSION),
         minimum_version: Some(VERSION),
-        supported_connection_types: Some(exchange.state.transports()),
+        supported_connection_types: Some(exchange.offered_transports()),
         ext,
         advice: Some(
             verdict
@@ -95,6 +95,15 @@ pub(super) async fn handshake<'m>(exchange: &Exchange<'_>, message: &Inbound<'m>
 }
 
 impl Exchange<'_> {
+    /// Whoever has a socket open need not be told that there may be none.
+    fn offered_transports(&self) -> Transports {
+        if self.pushes {
+            self.state.config.transports
+        } else {
+            self.state.transports()
+        }
+    }
+
     /// The browser that the session will belong to: the one the client says it is, or a new one. On a socket nobody can be
     /// told of a new one, and the browser may be given another one later: there it is made only where it is required.
     fn origin(&self) -> Option<Origin> {

@@ -86,7 +86,7 @@ pub(crate) async fn dispatch(exchange: &Exchange<'_>, messages: &[Inbound<'_>]) 
     for message in messages {
         match exchange.process(message).await {
             Outcome::Reply(reply) => {
-                dispatched.note_named(exchange, message, &reply);
+                dispatched.note_named(exchange, message, reply.successful);
                 dispatched.push(&reply);
             }
             Outcome::UnknownSession(mut reply) => {
@@ -133,8 +133,8 @@ impl Dispatched {
     }
 
     /// Notes whose session the transport is used for: of what was refused it may be somebody else's.
-    fn note_named(&mut self, exchange: &Exchange<'_>, message: &Inbound<'_>, reply: &Reply<'_>) {
-        if exchange.pushes && reply.successful && self.named_session.is_none() {
+    fn note_named(&mut self, exchange: &Exchange<'_>, message: &Inbound<'_>, is_successful: bool) {
+        if exchange.pushes && is_successful && self.named_session.is_none() {
             self.named_session = exchange.known_live(message);
         }
     }

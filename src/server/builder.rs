@@ -252,7 +252,8 @@ impl BayeuxBuilder {
     /// still at work, whatever becomes of that.
     ///
     /// What has failed is not remembered: a message that was denied or deleted may be sent again. One whose request broke off
-    /// before its [handlers](crate::call) were through is not published again, but all of them are called again.
+    /// before its [handlers](crate::call) were through is not published again, but all of them are called again, and listeners
+    /// see it again before.
     ///
     /// Turn it on only if your clients give each message an `id` of its own. cometd.js does, but counts from 1 again when its
     /// reload extension goes on with a session after a reload of the page: what it then sends is published, unless it has the

@@ -9,7 +9,7 @@ mod frame;
 mod message;
 mod socket;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering::SeqCst};
 
 use http::{
     HeaderValue, Response, StatusCode,
@@ -124,7 +124,10 @@ fn refuse(refusal: Refusal, state: &State) -> Response<AnswerBody> {
 fn note_failed(state: &State, error: &hyper::Error) {
     if error.is_user() {
         let now = state.hub.now();
-        state.upgrades.note_failed(now);
+        // Where any is open, another HTTP server hands them over.
+        if state.hub.counters.open_sockets.load(SeqCst) <= 0 {
+            state.upgrades.note_failed(now);
+        }
         state.hub.note(Trouble::UpgradesFail);
         // Without a session there is no sweeper to do it.
         state.hub.watch.warn(now);

@@ -55,6 +55,12 @@ impl From<CloseFrame> for Closing {
     }
 }
 
+/// What was read while the message before it was processed.
+enum Ahead {
+    Message(Utf8Bytes),
+    End(End),
+}
+
 type Processing = Pin<Box<dyn Future<Output = Result<Dispatched, CloseFrame>> + Send>>;
 
 /// One socket. It belongs to the session of its latest handshake or connect; while it has none, to that of the first
@@ -72,7 +78,7 @@ pub(super) struct Socket<T> {
     in_flight: Option<InFlight>,
     processing: Option<Processing>,
     /// What came meanwhile. With one read ahead, a client that closes is noticed while its last message is processed.
-    ahead: Option<Utf8Bytes>,
+    ahead: Option<Ahead>,
     closing: Option<Closing>,
     drained: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     timer: Pin<Box<Sleep>>,
@@ -164,6 +170,11 @@ where
 
     /// Writes the next frame once the one before is out; pending if there is nothing to be written, or no room.
     fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
+        if self.has_left() {
+            // The library answers closes, too. Whether that still arrives is of no interest.
+            let _ = self.stream.poll_flush_unpin(cx);
+            return Poll::Pending;
+        }
         if std::task::ready!(self.stream.poll_flush_unpin(cx)).is_err() {
             return Poll::Ready(Some(End::Gone));
         }
@@ -268,36 +279,49 @@ where
         if self.ahead.is_some() {
             return Poll::Pending;
         }
-        let message = match std::task::ready!(Pin::new(&mut self.stream).poll_next(cx)) {
-            None => return Poll::Ready(Some(End::Gone)),
+        let read = std::task::ready!(Pin::new(&mut self.stream).poll_next(cx));
+        self.heard = Instant::now();
+        match read {
+            None | Some(Ok(Message::Close(_))) => self.leave(),
             Some(Err(error)) => {
                 self.opening.count(&error);
-                return Poll::Ready(Some(close_for(&error).map_or(End::Gone, End::Fail)));
+                let Some(frame) = close_for(&error) else {
+                    return Poll::Ready(Some(End::Gone));
+                };
+                self.ahead = Some(Ahead::End(End::Fail(frame)));
             }
-            Some(Ok(message)) => message,
-        };
-        self.heard = Instant::now();
-        match message {
-            Message::Text(text) => {
+            Some(Ok(Message::Text(text))) => {
                 self.spoken_to = self.heard;
-                self.ahead = Some(text);
+                self.ahead = Some(Ahead::Message(text));
             }
-            Message::Binary(_) => {
+            Some(Ok(Message::Binary(_))) => {
                 let frame = close(CloseCode::Unsupported, "text only");
-                return Poll::Ready(Some(End::Close(frame)));
+                self.ahead = Some(Ahead::End(End::Close(frame)));
             }
-            // The library answers pings and closes.
-            _ => {}
+            // The library answers pings.
+            Some(Ok(_)) => {}
         }
         Poll::Ready(None)
     }
 
-    /// Pending if there is nothing to be processed, or it takes its time. The next message has to wait until the replies to
-    /// the last are out.
+    /// The client has closed. What it has sent before is processed, but nothing is for it any more.
+    fn leave(&mut self) {
+        self.ahead = Some(Ahead::End(End::Gone));
+        self.push = None;
+        self.connects.clear();
+    }
+
+    /// Whether the client has closed.
+    const fn has_left(&self) -> bool {
+        matches!(self.ahead, Some(Ahead::End(End::Gone)))
+    }
+
+    /// Pending if there is nothing to be processed, or it takes its time.
     fn poll_processing(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
-        let may_begin = self.processing.is_none() && self.outbox.is_empty() && self.closing.is_none();
-        if may_begin && let Some(text) = self.ahead.take() {
-            self.processing = Some(Box::pin(process(self.opening.clone(), text)));
+        if self.processing.is_none()
+            && let Some(end) = self.begin_next()
+        {
+            return Poll::Ready(Some(end));
         }
         let Some(processing) = &mut self.processing else {
             return Poll::Pending;
@@ -305,12 +329,31 @@ where
         let processed = std::task::ready!(processing.as_mut().poll(cx));
         self.processing = None;
         Poll::Ready(match processed {
+            Ok(_) if self.has_left() => None,
             Ok(processed) => {
                 self.accept(processed, cx);
                 None
             }
             Err(frame) => Some(End::Close(frame)),
         })
+    }
+
+    /// Begins with what was read ahead. It has to wait until the replies to the last message are out.
+    fn begin_next(&mut self) -> Option<End> {
+        let is_closing = self.closing.is_some();
+        let is_out = self.outbox.is_empty();
+        let is_next = |ahead: &mut Ahead| match ahead {
+            Ahead::Message(_) => is_out && !is_closing,
+            Ahead::End(End::Gone) => true,
+            Ahead::End(_) => is_out,
+        };
+        match self.ahead.take_if(is_next)? {
+            Ahead::Message(text) => {
+                self.processing = Some(Box::pin(process(self.opening.clone(), text)));
+                None
+            }
+            Ahead::End(end) => Some(end),
+        }
     }
 
     /// Binds the socket, and puts the replies into the outbox. A connect that ends by what came is answered first.
@@ -393,12 +436,13 @@ where
         }
     }
 
-    /// Whether nothing has come for too long, though it would have been read; without a session, nothing but pongs.
+    /// Whether nothing has come for too long, though it would have been read; without a session, nothing but pongs. A client
+    /// that has closed has that long until it has been seen to.
     fn is_idle(&self) -> bool {
-        let (last, may_wait) = if self.push.is_some() {
-            (self.heard, self.processing.is_some() && self.ahead.is_some())
-        } else {
-            (self.spoken_to, self.processing.is_some())
+        let (last, may_wait) = match (&self.ahead, &self.push) {
+            (Some(Ahead::End(_)), _) => (self.heard, false),
+            (ahead, Some(_)) => (self.heard, self.processing.is_some() && ahead.is_some()),
+            (_, None) => (self.spoken_to, self.processing.is_some()),
         };
         !may_wait && last.elapsed() >= self.opening.state.config.websocket.idle_timeout
     }
