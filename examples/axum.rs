@@ -105,7 +105,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         })
         .await?;
     // axum does not wait for what has become a WebSocket. One whose client does not read is not waited for either.
-    let _ = tokio::time::timeout(Duration::from_secs(10), bayeux.drained()).await;
+    let _ = tokio::time::timeout(Duration::from_secs(5), bayeux.drained()).await;
     Ok(())
 }
 

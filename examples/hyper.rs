@@ -101,7 +101,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     bayeux.shutdown();
     connections.shutdown().await;
     // hyper does not wait for what has become a WebSocket. One whose client does not read is not waited for either.
-    let _ = tokio::time::timeout(Duration::from_secs(10), bayeux.drained()).await;
+    let _ = tokio::time::timeout(Duration::from_secs(5), bayeux.drained()).await;
     Ok(())
 }
 

@@ -120,6 +120,18 @@ async fn an_extension_that_compares_users_refuses_every_message_of_the_other() {
     assert_eq!(answer.events(), [("/secret".to_owned(), json!("for Ada alone"))]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn nor_does_the_other_get_what_waits_with_the_farewell() {
+    let server = server(BrowserBinding::Off);
+    server.add_extension(OwnSessions);
+    let ada = ada(&server).await;
+    ada.session().disconnect();
+    let refused = send_as("Bob", &server, connect(&ada), None).await.only();
+    assert_eq!(refused["error"], "402::session_unknown");
+    let answer = send_as("Ada", &server, connect(&ada), None).await;
+    assert_eq!(answer.events()[0], ("/secret".to_owned(), json!("for Ada alone")));
+}
+
 #[cfg(feature = "websocket")]
 #[tokio::test(start_paused = true)]
 async fn a_socket_gets_nothing_of_a_session_all_of_whose_messages_on_it_are_refused() {

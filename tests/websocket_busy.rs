@@ -17,7 +17,7 @@ use std::{
 use common::{Client, yield_until};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
-use socket::Socket;
+use socket::{ROOM, Socket};
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use tower_bayeux::{BayeuxServer, PolicyRequest, SecurityPolicy, Verdict};
@@ -87,6 +87,39 @@ async fn when_a_client_has_closed_its_events_wait_for_it_at_once() {
     assert!(!at_work.is_so(), "but not for ever");
     let stats = server.stats();
     assert_eq!((stats.delivered_messages, stats.lost_messages), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_out_when_it_closed_comes_elsewhere_and_nothing_twice() {
+    let server = BayeuxServer::new();
+    let (mut socket, at_work) = calling(&server).await;
+    for number in 0..10 {
+        server.publish("/a", &json!([number, "x".repeat(ROOM / 3)])).unwrap();
+        tokio::task::yield_now().await;
+    }
+    socket.stream.close(None).await.unwrap();
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    let elsewhere = Client {
+        server: server.clone(),
+        id: socket.id.clone(),
+        cookie: None,
+    };
+    let later = elsewhere.poll().await.events();
+    assert!(at_work.is_so());
+    // What had been handed over by then can still be read.
+    let mut numbers = Vec::new();
+    while let Ok(Some(Ok(message))) = timeout(Duration::from_secs(1), socket.stream.next()).await {
+        if let Message::Text(text) = message {
+            let messages: serde_json::Value = serde_json::from_str(&text).unwrap();
+            numbers.push(messages[0]["data"][0].as_u64().unwrap());
+        }
+    }
+    assert!(!numbers.is_empty() && numbers.len() < 10, "{numbers:?}");
+    numbers.extend(later.iter().map(|(_, data)| data[0].as_u64().unwrap()));
+    assert_eq!(numbers, (0..10).collect::<Vec<_>>());
+    assert_eq!(server.stats().lost_messages, 0);
 }
 
 /// Decides after a while.

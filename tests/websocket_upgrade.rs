@@ -101,7 +101,8 @@ async fn where_the_http_server_does_not_hand_connections_over_clients_go_on_with
         "nobody can know yet"
     );
     assert_eq!(server.health(), Health::Degraded(vec![Trouble::UpgradesFail]));
-    assert_eq!(status(&request_without_upgrades(&server).await), "400");
+    assert_eq!(status(&request_without_upgrades(&server).await), "503");
+    assert_eq!(server.stats().malformed_requests, 0);
     assert_eq!(
         offered(&server).await,
         json!(["long-polling", "cross-origin-long-polling"])

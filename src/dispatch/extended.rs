@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::task::coop::consume_budget;
+use tokio::{task::coop::consume_budget, time::Instant};
 
 use super::{Dispatched, Exchange, Outcome, handshake::handshake, is_handshake, note_refused};
 use crate::{
@@ -125,12 +125,16 @@ impl Dispatched {
 }
 
 impl Exchange<'_> {
-    /// The live session that a message names and may use.
+    /// The session that a message names and may use: a live one, or one whose farewell its next connect will get.
     fn session_of(&self, message: &Inbound<'_>) -> Option<ServerSession> {
         if is_handshake(message) {
             return None;
         }
-        self.known_live(message).map(ServerSession::new)
+        let session = self
+            .known(message, Instant::now())
+            .filter(|session| session.is_open() || session.owes_farewell())?;
+        session.touch();
+        Some(ServerSession::new(session))
     }
 
     fn note_deleted(&self, message: &Inbound<'_>) {

@@ -89,7 +89,8 @@ pub struct IncomingContext<'a> {
 }
 
 impl<'a> IncomingContext<'a> {
-    /// The live session that sends it; `None` for a handshake, and for a message that names no session it may use.
+    /// The session that sends it, be it one that the server has disconnected and whose farewell is yet to be fetched; `None`
+    /// for a handshake, and for a message that names no session it may use.
     #[must_use]
     pub const fn session(&self) -> Option<&'a ServerSession> {
         self.session

@@ -68,7 +68,8 @@ impl Rest {
 }
 
 /// A part of a large answer. HTTP servers ask for several at once and let go of each when it is sent: a client that takes
-/// long to fetch them is alive all the while, and not to expire.
+/// long to fetch them is alive all the while, and not to expire. (hyper copies them together before, up to some 400 KiB, where
+/// it can't write several buffers at once.)
 struct Piece {
     bytes: Bytes,
     sessions: Arc<[Weak<Session>]>,

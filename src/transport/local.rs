@@ -247,7 +247,7 @@ impl LocalSession {
     }
 
     fn keep_all_but_answer(&mut self, lease: &Lease, id: &str) -> Result<Option<MutableMessage>, Reason> {
-        let mut answer = None;
+        let (mut answer, mut ended, mut missed) = (None, Ok(()), 0);
         for json in outgoing::events(lease) {
             let Some(message) = MutableMessage::parse(json).filter(|message| !message.is_meta()) else {
                 continue;
@@ -255,11 +255,17 @@ impl LocalSession {
             let its: Option<String> = message.field("id").ok().flatten();
             if answer.is_none() && its.as_deref() == Some(id) {
                 answer = Some(message);
+            } else if ended.is_ok() {
+                ended = self.keep(message, json.len());
             } else {
-                self.keep(message, json.len())?;
+                missed += 1;
             }
         }
-        Ok(answer)
+        if let Err(reason) = ended {
+            self.link.server.state().hub.counters.dropped.add(reason, missed);
+        }
+        // It is there, whether or not the session is any more.
+        answer.map_or_else(|| ended.map(|()| None), |answer| Ok(Some(answer)))
     }
 
     /// Keeps a message for [`recv`](Self::recv). What there is no room for is counted as if the queue had been full, and so

@@ -44,6 +44,8 @@ pub(super) enum Refusal {
     Upgrade,
     /// A WebSocket of another version of the protocol.
     UpgradeVersion,
+    /// A WebSocket where the HTTP server does not hand connections over.
+    NoUpgrades,
 }
 
 impl Refusal {
@@ -55,6 +57,7 @@ impl Refusal {
             Self::UnknownSession => StatusCode::NOT_FOUND,
             Self::Origin => StatusCode::FORBIDDEN,
             Self::UpgradeVersion => StatusCode::UPGRADE_REQUIRED,
+            Self::NoUpgrades => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -66,7 +69,12 @@ impl Refusal {
             Self::TooDeep => Some(Reason::JsonTooDeep),
             Self::Slow => Some(Reason::BodyTooSlow),
             Self::Origin => Some(Reason::OriginDenied),
-            Self::Malformed | Self::UnknownSession | Self::Callback | Self::Upgrade | Self::UpgradeVersion => None,
+            Self::Malformed
+            | Self::UnknownSession
+            | Self::Callback
+            | Self::Upgrade
+            | Self::UpgradeVersion
+            | Self::NoUpgrades => None,
         }
     }
 
@@ -76,6 +84,8 @@ impl Refusal {
         match self.limit() {
             Some(limit) => counters.limited(limit),
             None if self == Self::UnknownSession => counters.refused.add(BayeuxError::SessionUnknown),
+            // That is a trouble, and no fault of the client's.
+            None if self == Self::NoUpgrades => {}
             None => {
                 counters.malformed.fetch_add(1, Relaxed);
             }
@@ -95,6 +105,7 @@ impl Refusal {
             Self::Origin => r#"[{"successful":false,"error":"403::origin_denied"}]"#,
             Self::Upgrade => r#"[{"successful":false,"error":"400::upgrade_invalid"}]"#,
             Self::UpgradeVersion => r#"[{"successful":false,"error":"426::upgrade_version"}]"#,
+            Self::NoUpgrades => r#"[{"successful":false,"error":"503::no_upgrades"}]"#,
         }
     }
 }

@@ -93,7 +93,7 @@ fn accept(state: &State, request: &mut Parts) -> Result<Accepted, Refusal> {
         return Err(Refusal::Origin);
     }
     if state.upgrades.fail(|| state.hub.now()) {
-        return Err(Refusal::Upgrade);
+        return Err(Refusal::NoUpgrades);
     }
     // Taken out: whoever keeps the request must not keep the connection.
     let upgrade = request.extensions.remove::<OnUpgrade>().ok_or(Refusal::Upgrade)?;

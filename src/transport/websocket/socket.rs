@@ -129,9 +129,7 @@ where
         // Neither the session nor the application need wait until the client has confirmed.
         self.processing = None;
         self.in_flight = None;
-        self.outbox.clear();
-        self.connects.clear();
-        self.push = None;
+        self.let_go();
         end.tell(&mut self.stream).await;
     }
 
@@ -171,8 +169,6 @@ where
     /// Writes the next frame once the one before is out; pending if there is nothing to be written, or no room.
     fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
         if self.has_left() {
-            // The library answers closes, too. Whether that still arrives is of no interest.
-            let _ = self.stream.poll_flush_unpin(cx);
             return Poll::Pending;
         }
         if std::task::ready!(self.stream.poll_flush_unpin(cx)).is_err() {
@@ -282,7 +278,7 @@ where
         let read = std::task::ready!(Pin::new(&mut self.stream).poll_next(cx));
         self.heard = Instant::now();
         match read {
-            None | Some(Ok(Message::Close(_))) => self.leave(),
+            None | Some(Ok(Message::Close(_))) => self.leave(cx),
             Some(Err(error)) => {
                 self.opening.count(&error);
                 let Some(frame) = close_for(&error) else {
@@ -304,11 +300,25 @@ where
         Poll::Ready(None)
     }
 
-    /// The client has closed. What it has sent before is processed, but nothing is for it any more.
-    fn leave(&mut self) {
+    /// The client has closed. What it has sent before is processed, but nothing is for it any more: what is not out yet goes
+    /// back at once, and must not go out after that. Otherwise the library's answer to the close goes with the rest.
+    fn leave(&mut self, cx: &mut Context<'_>) {
         self.ahead = Some(Ahead::End(End::Gone));
-        self.push = None;
+        let is_out = matches!(self.stream.poll_flush_unpin(cx), Poll::Ready(Ok(())));
+        if let Some(in_flight) = self.in_flight.take()
+            && is_out
+            && in_flight.is_written()
+        {
+            in_flight.commit();
+        }
+        self.let_go();
+    }
+
+    /// Gives back what has not begun to go out, and then the session.
+    fn let_go(&mut self) {
+        self.outbox.clear();
         self.connects.clear();
+        self.push = None;
     }
 
     /// Whether the client has closed.
