@@ -97,12 +97,8 @@ impl Contest {
             load.arg("--endpoints");
         }
         let output = load.args(scenario.arguments.split(' ')).output()?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let json = text.find("\n{").and_then(|start| text.get(start..));
-        Ok(json.map_or_else(
-            || Value::String(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
-            |json| serde_json::from_str(json).unwrap_or_default(),
-        ))
+        let report = serde_json::from_slice(&output.stdout);
+        Ok(report.unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&output.stderr).trim().to_owned())))
     }
 }
 

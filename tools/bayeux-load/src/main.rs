@@ -21,14 +21,18 @@ fn main() -> ExitCode {
 fn measure(options: &Options) -> Result<bool, Error> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let report = LocalSet::new().block_on(&runtime, run(options))?;
-    print!("{report}");
-    if let Some(path) = &options.json {
-        let json = serde_json::to_string_pretty(&report)?;
-        if path.as_os_str() == "-" {
-            println!("{json}");
-        } else {
-            std::fs::write(path, json)?;
+    let json = || serde_json::to_string_pretty(&report);
+    match &options.json {
+        // Standard output is for a program then.
+        Some(path) if path.as_os_str() == "-" => {
+            eprint!("{report}");
+            println!("{}", json()?);
         }
+        Some(path) => {
+            print!("{report}");
+            std::fs::write(path, json()?)?;
+        }
+        None => print!("{report}"),
     }
     Ok(report.is_clean())
 }

@@ -48,7 +48,7 @@ pub struct Options {
     /// Bytes of text in each message, besides what the checks need.
     #[arg(long, default_value_t = 50)]
     pub message_size: usize,
-    /// Writes the report as JSON to this file; `-` is standard output.
+    /// Writes the report as JSON to this file; `-` is standard output, and the text goes to standard error.
     #[arg(long)]
     pub json: Option<PathBuf>,
     /// What to do.

@@ -172,3 +172,16 @@ async fn a_process_that_ends_while_it_is_measured_is_an_error() {
     assert_eq!(report.checks.errors, 1);
     assert!(report.checks.first_error.unwrap().contains("can't be seen"));
 }
+
+#[tokio::test]
+async fn a_report_for_a_program_has_standard_output_to_itself() {
+    let address = serve().await;
+    let mut tool = tokio::process::Command::new(env!("CARGO_BIN_EXE_bayeux-load"));
+    tool.args(["--url", &format!("http://{address}/cometd"), "--json", "-"]);
+    tool.args(["--warmup", "0", "--messages", "5", "fanout", "--subscribers", "2"]);
+    let output = tool.output().await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["deliveries"], 10);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("fanout to 2"));
+}
