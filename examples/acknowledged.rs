@@ -51,6 +51,8 @@
 //! # [{"channel":"/book","data":{"number":8,...}},{"channel":"/meta/connect","successful":true,"ext":{"ack":4},...}]
 //! ```
 
+mod shutdown;
+
 use std::{
     collections::BTreeMap,
     env,
@@ -85,35 +87,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     axum::serve(listener, app)
         .with_graceful_shutdown(async move {
-            shutdown_signal().await;
+            shutdown::signal().await;
             bayeux.shutdown();
         })
         .await?;
     Ok(())
-}
-
-/// Ready at ctrl-c, and on unix at SIGTERM too, which is how systemd, Docker and Kubernetes stop a process. Where one of
-/// them can't be listened for, it is not waited for.
-async fn shutdown_signal() {
-    let interrupted = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminated = async {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut signals) => _ = signals.recv().await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminated = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupted => {}
-        () = terminated => {}
-    }
 }
 
 type SharedBook = Arc<Mutex<Book>>;

@@ -37,6 +37,8 @@
 //! post cometd '[{"channel":"/meta/connect","clientId":"'$ID'","connectionType":"long-polling"}]' # go away: none
 //! ```
 
+mod shutdown;
+
 use std::{env, error::Error, net::Ipv4Addr};
 
 use axum::{
@@ -91,35 +93,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     axum::serve(listener, app)
         .with_graceful_shutdown(async move {
-            shutdown_signal().await;
+            shutdown::signal().await;
             bayeux.shutdown();
         })
         .await?;
     Ok(())
-}
-
-/// Ready at ctrl-c, and on unix at SIGTERM too, which is how systemd, Docker and Kubernetes stop a process. Where one of
-/// them can't be listened for, it is not waited for.
-async fn shutdown_signal() {
-    let interrupted = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminated = async {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut signals) => _ = signals.recv().await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminated = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupted => {}
-        () = terminated => {}
-    }
 }
 
 /// Lets requests with a known token pass, with their [`User`] attached.

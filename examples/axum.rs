@@ -44,6 +44,8 @@
 //!     -H 'access-control-request-method: POST' -H 'access-control-request-headers: content-type'
 //! ```
 
+mod shutdown;
+
 use std::{
     env,
     error::Error,
@@ -99,7 +101,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let stopping = bayeux.clone();
     axum::serve(listener, app)
         .with_graceful_shutdown(async move {
-            shutdown_signal().await;
+            shutdown::signal().await;
             // Answers the held polls; axum would otherwise wait for each of them to run out.
             stopping.shutdown();
         })
@@ -107,30 +109,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // axum does not wait for what has become a WebSocket. One whose client does not read is not waited for either.
     let _ = tokio::time::timeout(Duration::from_secs(5), bayeux.drained()).await;
     Ok(())
-}
-
-/// Ready at ctrl-c, and on unix at SIGTERM too, which is how systemd, Docker and Kubernetes stop a process. Where one of
-/// them can't be listened for, it is not waited for.
-async fn shutdown_signal() {
-    let interrupted = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminated = async {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut signals) => _ = signals.recv().await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminated = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupted => {}
-        () = terminated => {}
-    }
 }
 
 /// What a browser page from `origin` may do here.

@@ -37,6 +37,8 @@
 //! post '[{"channel":"/greetings/en","clientId":"'$ID'","data":"hello"}]'                    # ends the poll
 //! ```
 
+mod shutdown;
+
 use std::{env, error::Error, net::Ipv4Addr, pin::pin, time::Duration};
 
 use hyper::service::service_fn;
@@ -73,7 +75,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     http.http1().timer(TokioTimer::new());
     http.http2().timer(TokioTimer::new());
     let connections = GracefulShutdown::new();
-    let mut stop = pin!(shutdown_signal());
+    let mut stop = pin!(shutdown::signal());
     loop {
         let (stream, _) = tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -103,30 +105,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // hyper does not wait for what has become a WebSocket. One whose client does not read is not waited for either.
     let _ = tokio::time::timeout(Duration::from_secs(5), bayeux.drained()).await;
     Ok(())
-}
-
-/// Ready at ctrl-c, and on unix at SIGTERM too, which is how systemd, Docker and Kubernetes stop a process. Where one of
-/// them can't be listened for, it is not waited for.
-async fn shutdown_signal() {
-    let interrupted = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminated = async {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut signals) => _ = signals.recv().await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminated = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupted => {}
-        () = terminated => {}
-    }
 }
 
 /// The variable as a number, or `default` where it is not set.

@@ -43,6 +43,8 @@
 //! connect # "hello" once, and "rain"
 //! ```
 
+mod shutdown;
+
 use std::{env, error::Error, net::Ipv4Addr};
 
 use axum::{
@@ -88,35 +90,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     axum::serve(listener, app)
         .with_graceful_shutdown(async move {
-            shutdown_signal().await;
+            shutdown::signal().await;
             bayeux.shutdown();
         })
         .await?;
     Ok(())
-}
-
-/// Ready at ctrl-c, and on unix at SIGTERM too, which is how systemd, Docker and Kubernetes stop a process. Where one of
-/// them can't be listened for, it is not waited for.
-async fn shutdown_signal() {
-    let interrupted = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminated = async {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut signals) => _ = signals.recv().await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminated = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupted => {}
-        () = terminated => {}
-    }
 }
 
 /// The policy: members only, and no shouting. Asked before the rules on channels.

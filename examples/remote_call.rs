@@ -45,6 +45,8 @@
 //! connect # how many are left
 //! ```
 
+mod shutdown;
+
 use std::{
     collections::HashMap,
     env,
@@ -86,36 +88,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     axum::serve(listener, app)
         .with_graceful_shutdown(async move {
-            shutdown_signal().await;
+            shutdown::signal().await;
             // Answers the held polls; axum would otherwise wait for each of them to run out.
             bayeux.shutdown();
         })
         .await?;
     Ok(())
-}
-
-/// Ready at ctrl-c, and on unix at SIGTERM too, which is how systemd, Docker and Kubernetes stop a process. Where one of
-/// them can't be listened for, it is not waited for.
-async fn shutdown_signal() {
-    let interrupted = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminated = async {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut signals) => _ = signals.recv().await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminated = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupted => {}
-        () = terminated => {}
-    }
 }
 
 /// What is left of each item.

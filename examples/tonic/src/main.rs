@@ -22,6 +22,9 @@
 //!     -d '{"channel":"/news/local","text":"rain"}' 127.0.0.1:8082 announcer.Announcer/Announce
 //! ```
 
+#[path = "../../shutdown/mod.rs"]
+mod shutdown;
+
 use std::{env, error::Error, net::Ipv4Addr};
 
 use tokio::net::TcpListener;
@@ -36,29 +39,5 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     // Only matters where the `websocket` feature is on: tonic serves no upgrades.
     let transports = Transports::default().without(Transport::WebSocket);
     let bayeux = BayeuxServer::builder().transports(transports).build();
-    example_tonic::serve(listener, bayeux, shutdown_signal()).await
-}
-
-/// Ready at ctrl-c, and on unix at SIGTERM too, which is how systemd, Docker and Kubernetes stop a process. Where one of
-/// them can't be listened for, it is not waited for.
-async fn shutdown_signal() {
-    let interrupted = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminated = async {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut signals) => _ = signals.recv().await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminated = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupted => {}
-        () = terminated => {}
-    }
+    example_tonic::serve(listener, bayeux, shutdown::signal()).await
 }
