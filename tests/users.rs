@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::{BASE, Client, post, send};
+use common::{BASE, Client, post, send, start};
 use http::{Request, StatusCode, header};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use tower_bayeux::{
     BayeuxServer, BrowserBinding, MutableMessage, PolicyRequest, SecurityPolicy, Transports, Verdict,
@@ -118,6 +118,22 @@ async fn an_extension_that_compares_users_refuses_every_message_of_the_other() {
     }
     let answer = send_as("Ada", &server, connect(&ada), None).await;
     assert_eq!(answer.events(), [("/secret".to_owned(), json!("for Ada alone"))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_is_the_stream_of_the_session_opened_for_the_other() {
+    let server = server(BrowserBinding::Off);
+    server.add_extension(OwnSessions);
+    let ada = ada(&server).await;
+    assert_eq!(send(&server, stream_of(&ada)).await.status, StatusCode::NOT_FOUND);
+    let mut own = stream_of(&ada);
+    own.extensions_mut().insert(User("Ada"));
+    let mut stream = start(&server, own).await;
+    assert_eq!(stream.status(), StatusCode::OK);
+    let opening = stream.body_mut().frame().await.unwrap().unwrap();
+    assert_eq!(opening.into_data().unwrap(), "retry: 5000\n\n");
+    let event = stream.body_mut().frame().await.unwrap().unwrap().into_data().unwrap();
+    assert!(String::from_utf8_lossy(&event).contains("for Ada alone"));
 }
 
 #[tokio::test(start_paused = true)]

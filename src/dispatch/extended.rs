@@ -6,10 +6,11 @@ use tokio::{task::coop::consume_budget, time::Instant};
 
 use super::{Dispatched, Exchange, Outcome, handshake::handshake, is_handshake, note_refused};
 use crate::{
+    Transport,
     extension::{Extensions, Fate, Incoming, IncomingContext, OutgoingContext},
-    protocol::{BayeuxError, Inbound, MutableMessage, Reconnect, Reply},
+    protocol::{BayeuxError, Inbound, MutableMessage, Reconnect, Reply, meta::CONNECT},
     server::State,
-    session::{Lease, ServerSession},
+    session::{Lease, ServerSession, Session},
 };
 
 /// As [`dispatch`](super::dispatch), with the extensions asked.
@@ -80,6 +81,25 @@ async fn process(exchange: &Exchange<'_>, mut message: MutableMessage, dispatche
         }
     };
     dispatched.push_extended(exchange.state, reply, session.as_ref(), Some(&message));
+}
+
+/// Whether the extensions let the stream of a session be opened. It is opened without a message; what they are shown is the
+/// connect that it stands for.
+pub(crate) async fn may_stream(exchange: &Exchange<'_>, session: &Arc<Session>) -> bool {
+    if !exchange.state.hub.is_extended() {
+        return true;
+    }
+    let session = ServerSession::new(Arc::clone(session));
+    let context = IncomingContext {
+        session: Some(&session),
+        request: exchange.request,
+    };
+    let mut connect = MutableMessage::new(CONNECT);
+    // Texts can always be written.
+    let _ = connect.set_field("clientId", session.id());
+    let _ = connect.set_field("connectionType", Transport::EventSource.as_str());
+    let asked = exchange.state.extensions.incoming(&mut connect, context).await;
+    matches!(asked, Incoming::Pass)
 }
 
 /// Shows what a connect delivers to the extensions of its session, and its reply to all: the reply as JSON, or nothing.

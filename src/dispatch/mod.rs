@@ -17,7 +17,7 @@ use tokio::{task::coop::consume_budget, time::Instant};
 
 pub(crate) use connect::{ConnectReply, PendingConnect};
 pub(crate) use exchange::{BrowserCookies, Exchange};
-pub(crate) use extended::{dispatch_extended, show_events};
+pub(crate) use extended::{dispatch_extended, may_stream, show_events};
 
 use crate::{
     Reason,

@@ -14,6 +14,9 @@
 //! [`outgoing`](Extension::outgoing) may not, because a publish never waits for anything. Neither runs under a lock. An
 //! extension that panics deletes the message that it was given.
 //!
+//! An event stream is opened without a message: `incoming` is shown the connect that it stands for, with a `connectionType` of
+//! `eventsource`, and the stream is refused unless that passes.
+//!
 //! ```
 //! use tower_bayeux::{
 //!     BayeuxServer, MutableMessage,

@@ -19,7 +19,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::{AnswerBody, AnswerInfo, answer, cookie, outgoing, request::Refusal};
 use crate::{
     ClientId, Outcome, Transport,
-    dispatch::Exchange,
+    dispatch::{Exchange, may_stream},
     server::State,
     session::{Lease, Push},
 };
@@ -40,10 +40,14 @@ pub(super) fn client_id(path: &str) -> Option<ClientId> {
 }
 
 /// Opens the stream of a session. It ends with the session, or when another consumer takes over.
-pub(super) fn open(state: &Arc<State>, request: &Arc<Parts>) -> Response<AnswerBody> {
+pub(super) async fn open(state: &Arc<State>, request: &Arc<Parts>) -> Response<AnswerBody> {
     let cookies = cookie::read(&request.headers, &state.config);
     let exchange = Exchange::new(state, request, &cookies, true);
     let session = client_id(request.uri.path()).and_then(|id| exchange.session_by_id(&id));
+    let session = match session {
+        Some(session) if may_stream(&exchange, &session).await => Some(session),
+        _ => None,
+    };
     // What is acknowledged comes with connects; there is nothing to be streamed.
     let Some(session) = session.filter(|session| !session.acknowledges() && !state.hub.is_draining()) else {
         return answer::refuse(Refusal::UnknownSession, Transport::EventSource, state);

@@ -55,7 +55,7 @@ where
         Transport::CallbackPolling => Answering::process(callback_polling::serve(state, Arc::new(request))),
         Transport::EventSource => {
             let request = Arc::new(request);
-            Answering::process(async move { Processed::Answered(event_source::open(&state, &request)) })
+            Answering::process(async move { Processed::Answered(event_source::open(&state, &request).await) })
         }
         #[cfg(feature = "websocket")]
         Transport::WebSocket => {
