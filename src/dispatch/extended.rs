@@ -89,6 +89,8 @@ pub(crate) async fn may_stream(exchange: &Exchange<'_>, session: &Arc<Session>) 
     if !exchange.state.hub.is_extended() {
         return true;
     }
+    // They may take their time.
+    session.touch();
     let session = ServerSession::new(Arc::clone(session));
     let context = IncomingContext {
         session: Some(&session),
@@ -145,14 +147,14 @@ impl Dispatched {
 }
 
 impl Exchange<'_> {
-    /// The session that a message names and may use: a live one, or one whose farewell its next connect will get.
+    /// The session that a message names and may use: a live one, or one whose farewell its next connect may get.
     fn session_of(&self, message: &Inbound<'_>) -> Option<ServerSession> {
         if is_handshake(message) {
             return None;
         }
         let session = self
             .known(message, Instant::now())
-            .filter(|session| session.is_open() || session.owes_farewell())?;
+            .filter(|session| session.may_be_served())?;
         session.touch();
         Some(ServerSession::new(session))
     }

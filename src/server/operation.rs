@@ -48,7 +48,7 @@ impl BayeuxServer {
     /// # async fn example(bayeux: BayeuxServer, stop_serving: impl Future<Output = ()>) {
     /// bayeux.shutdown();
     /// stop_serving.await;
-    /// let _ = tokio::time::timeout(Duration::from_secs(10), bayeux.drained()).await;
+    /// let _ = tokio::time::timeout(Duration::from_secs(5), bayeux.drained()).await;
     /// # }
     /// ```
     pub async fn drained(&self) {

@@ -39,6 +39,13 @@ impl Session {
         self.state().owes_farewell()
     }
 
+    /// Whether its client may yet be served: while nobody but the server has ended it.
+    pub(crate) fn may_be_served(&self) -> bool {
+        self.state()
+            .closed
+            .is_none_or(|reason| reason == Reason::ServerDisconnect)
+    }
+
     /// Drops a farewell that nobody came for; `false` if somebody is coming for it right now.
     pub(crate) fn forget_farewell(&self) -> bool {
         let mut state = self.state();

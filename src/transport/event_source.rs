@@ -45,7 +45,7 @@ pub(super) async fn open(state: &Arc<State>, request: &Arc<Parts>) -> Response<A
     let exchange = Exchange::new(state, request, &cookies, true);
     let session = client_id(request.uri.path()).and_then(|id| exchange.session_by_id(&id));
     let session = match session {
-        Some(session) if may_stream(&exchange, &session).await => Some(session),
+        Some(session) if may_stream(&exchange, &session).await && session.may_be_served() => Some(session),
         _ => None,
     };
     // What is acknowledged comes with connects; there is nothing to be streamed.

@@ -11,7 +11,7 @@ use std::future::poll_fn;
 use futures_util::{SinkExt, StreamExt};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufStream, DuplexStream};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{Message, protocol::Role},
@@ -28,7 +28,17 @@ pub async fn request(server: &BayeuxServer, head: &str) -> (String, DuplexStream
 
 /// As [`request`], on a connection that holds so much.
 pub async fn request_in(server: &BayeuxServer, head: &str, room: usize) -> (String, DuplexStream) {
-    let (mut client, peer) = tokio::io::duplex(room);
+    let (client, peer) = tokio::io::duplex(room);
+    request_over(server, head, client, peer).await
+}
+
+/// As [`request`], on a connection that is there: the client's end, and the server's.
+async fn request_over(
+    server: &BayeuxServer,
+    head: &str,
+    mut client: DuplexStream,
+    peer: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+) -> (String, DuplexStream) {
     let service = TowerToHyperService::new(BayeuxService::new(crate::common::BASE, server.clone()));
     tokio::spawn(async move {
         let http = hyper::server::conn::http1::Builder::new();
@@ -87,6 +97,18 @@ impl Socket {
     /// Opens a socket on a connection that holds so much.
     pub async fn open_in(server: &BayeuxServer, headers: &str, room: usize) -> Self {
         let (answer, stream) = request_in(server, &upgrade(crate::common::BASE, headers), room).await;
+        Self::opened(server, &answer, stream).await
+    }
+
+    /// Opens a socket on a connection that takes whatever the server writes, and keeps it until it is flushed, as TLS does.
+    pub async fn open_buffered(server: &BayeuxServer) -> Self {
+        let (client, peer) = tokio::io::duplex(ROOM);
+        let peer = BufStream::with_capacity(ROOM, 1 << 20, peer);
+        let (answer, stream) = request_over(server, &upgrade(crate::common::BASE, ""), client, peer).await;
+        Self::opened(server, &answer, stream).await
+    }
+
+    async fn opened(server: &BayeuxServer, answer: &str, stream: DuplexStream) -> Self {
         assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
         Self {
             stream: WebSocketStream::from_raw_socket(stream, Role::Client, None).await,

@@ -125,7 +125,7 @@ where
         let end = poll_fn(|cx| self.poll_end(cx)).await;
         // Half a frame of messages goes back to the queue, so the client must not get the rest of it.
         let is_half = self.in_flight.as_ref().is_some_and(InFlight::has_messages);
-        let end = if is_half { End::Gone } else { end };
+        let end = if is_half || self.has_left() { End::Gone } else { end };
         // Neither the session nor the application need wait until the client has confirmed.
         self.processing = None;
         self.in_flight = None;
@@ -163,7 +163,19 @@ where
                 return Poll::Ready(Some(end));
             }
         }
-        Poll::Ready(None)
+        // What has gone out must not be taken for what has not, whatever is read next.
+        self.poll_written(cx).map(|written| written.err())
+    }
+
+    /// Ready when what was written last is with the operating system.
+    fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
+        if std::task::ready!(self.stream.poll_flush_unpin(cx)).is_err() {
+            return Poll::Ready(Err(End::Gone));
+        }
+        if let Some(written) = self.in_flight.take_if(|in_flight| in_flight.is_written()) {
+            written.commit();
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Writes the next frame once the one before is out; pending if there is nothing to be written, or no room.
@@ -171,11 +183,8 @@ where
         if self.has_left() {
             return Poll::Pending;
         }
-        if std::task::ready!(self.stream.poll_flush_unpin(cx)).is_err() {
-            return Poll::Ready(Some(End::Gone));
-        }
-        if let Some(written) = self.in_flight.take_if(|in_flight| in_flight.is_written()) {
-            written.commit();
+        if let Err(end) = std::task::ready!(self.poll_written(cx)) {
+            return Poll::Ready(Some(end));
         }
         let message = if std::mem::take(&mut self.is_ping_due) {
             Message::Ping(Bytes::new())
@@ -304,7 +313,9 @@ where
     /// back at once, and must not go out after that. Otherwise the library's answer to the close goes with the rest.
     fn leave(&mut self, cx: &mut Context<'_>) {
         self.ahead = Some(Ahead::End(End::Gone));
-        let is_out = matches!(self.stream.poll_flush_unpin(cx), Poll::Ready(Ok(())));
+        // Once it has answered a close, the library flushes only what is its own.
+        let is_out = matches!(self.stream.poll_flush_unpin(cx), Poll::Ready(Ok(())))
+            && matches!(Pin::new(self.stream.get_mut()).poll_flush(cx), Poll::Ready(Ok(())));
         if let Some(in_flight) = self.in_flight.take()
             && is_out
             && in_flight.is_written()
