@@ -164,7 +164,7 @@ where
             }
         }
         // What has gone out must not be taken for what has not, whatever is read next.
-        self.poll_written(cx).map(|written| written.err())
+        self.poll_written(cx).map(Result::err)
     }
 
     /// Ready when what was written last is with the operating system.
