@@ -58,7 +58,7 @@ pub enum Trouble {
     /// Clients are sent away because there are as many sessions as there may be.
     SessionsFull,
     /// Clients are let open WebSockets, and the HTTP server does not hand the connection over. Nobody is offered one for ten
-    /// minutes then.
+    /// minutes then, unless one is open: then another HTTP server hands them over.
     UpgradesFail,
 }
 

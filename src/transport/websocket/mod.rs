@@ -6,6 +6,7 @@
 
 mod end;
 mod frame;
+mod input;
 mod message;
 mod socket;
 

@@ -10,7 +10,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_core::Stream;
 use futures_util::SinkExt;
 use http::request::Parts;
 use tokio::{
@@ -20,7 +19,7 @@ use tokio::{
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
-        Message, Utf8Bytes,
+        Message,
         protocol::{CloseFrame, frame::coding::CloseCode},
     },
 };
@@ -28,13 +27,14 @@ use tokio_tungstenite::{
 use super::{
     end::End,
     frame::{Frame, InFlight, Messages, answer},
-    message::{Opening, close, close_for, process},
+    input::{Ahead, Processing},
+    message::{Opening, close},
 };
 use crate::{
     Reason,
-    dispatch::{ConnectReply, Dispatched, PendingConnect},
+    dispatch::ConnectReply,
     server::State,
-    session::{Held, Push, Session},
+    session::{Held, Push},
     transport::{cookie, outgoing},
 };
 
@@ -43,7 +43,7 @@ use crate::{
 const FRAMES_IN_A_ROW: usize = 32;
 
 /// The socket is to be closed once what came last is processed.
-struct Closing {
+pub(super) struct Closing {
     frame: CloseFrame,
     since: Instant,
 }
@@ -55,36 +55,28 @@ impl From<CloseFrame> for Closing {
     }
 }
 
-/// What was read while the message before it was processed.
-enum Ahead {
-    Message(Utf8Bytes),
-    End(End),
-}
-
-type Processing = Pin<Box<dyn Future<Output = Result<Dispatched, CloseFrame>> + Send>>;
-
 /// One socket. It belongs to the session of its latest handshake or connect; while it has none, to that of the first
 /// message that names one and succeeds.
 pub(super) struct Socket<T> {
-    opening: Opening,
-    stream: WebSocketStream<T>,
-    push: Option<Push>,
+    pub(super) opening: Opening,
+    pub(super) stream: WebSocketStream<T>,
+    pub(super) push: Option<Push>,
     /// Whether it has a session, be it one that another transport has taken over since.
-    is_bound: bool,
+    pub(super) is_bound: bool,
     /// The newest one is held; older ones are about to be answered.
-    connects: Vec<(ConnectReply, Pin<Box<Held>>)>,
-    outbox: VecDeque<Frame>,
+    pub(super) connects: Vec<(ConnectReply, Pin<Box<Held>>)>,
+    pub(super) outbox: VecDeque<Frame>,
     /// What was written last, until all of it is with the operating system.
-    in_flight: Option<InFlight>,
-    processing: Option<Processing>,
+    pub(super) in_flight: Option<InFlight>,
+    pub(super) processing: Option<Processing>,
     /// What came meanwhile. With one read ahead, a client that closes is noticed while its last message is processed.
-    ahead: Option<Ahead>,
-    closing: Option<Closing>,
+    pub(super) ahead: Option<Ahead>,
+    pub(super) closing: Option<Closing>,
     drained: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     timer: Pin<Box<Sleep>>,
     /// When something came last, and when it was a message.
-    heard: Instant,
-    spoken_to: Instant,
+    pub(super) heard: Instant,
+    pub(super) spoken_to: Instant,
     is_ping_due: bool,
 }
 
@@ -264,7 +256,7 @@ where
     }
 
     /// Answers the connects whose time has come.
-    fn poll_connects(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn poll_connects(&mut self, cx: &mut Context<'_>) {
         let mut index = 0;
         while let Some((_, connect)) = self.connects.get_mut(index) {
             if let Poll::Ready(taken) = connect.as_mut().poll(cx) {
@@ -276,167 +268,11 @@ where
         }
     }
 
-    /// Goes on with what came last, or begins with what came next, and reads one message ahead.
-    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
-        if let Poll::Ready(end) = self.poll_processing(cx) {
-            return Poll::Ready(end);
-        }
-        if self.ahead.is_some() {
-            return Poll::Pending;
-        }
-        let read = std::task::ready!(Pin::new(&mut self.stream).poll_next(cx));
-        self.heard = Instant::now();
-        match read {
-            None | Some(Ok(Message::Close(_))) => self.leave(cx),
-            Some(Err(error)) => {
-                self.opening.count(&error);
-                let Some(frame) = close_for(&error) else {
-                    return Poll::Ready(Some(End::Gone));
-                };
-                self.ahead = Some(Ahead::End(End::Fail(frame)));
-            }
-            Some(Ok(Message::Text(text))) => {
-                self.spoken_to = self.heard;
-                self.ahead = Some(Ahead::Message(text));
-            }
-            Some(Ok(Message::Binary(_))) => {
-                let frame = close(CloseCode::Unsupported, "text only");
-                self.ahead = Some(Ahead::End(End::Close(frame)));
-            }
-            // The library answers pings.
-            Some(Ok(_)) => {}
-        }
-        Poll::Ready(None)
-    }
-
-    /// The client has closed. What it has sent before is processed, but nothing is for it any more: what is not out yet goes
-    /// back at once, and must not go out after that. Otherwise the library's answer to the close goes with the rest.
-    fn leave(&mut self, cx: &mut Context<'_>) {
-        self.ahead = Some(Ahead::End(End::Gone));
-        // Once it has answered a close, the library flushes only what is its own.
-        let is_out = matches!(self.stream.poll_flush_unpin(cx), Poll::Ready(Ok(())))
-            && matches!(Pin::new(self.stream.get_mut()).poll_flush(cx), Poll::Ready(Ok(())));
-        if let Some(in_flight) = self.in_flight.take()
-            && is_out
-            && in_flight.is_written()
-        {
-            in_flight.commit();
-        }
-        self.let_go();
-    }
-
     /// Gives back what has not begun to go out, and then the session.
-    fn let_go(&mut self) {
+    pub(super) fn let_go(&mut self) {
         self.outbox.clear();
         self.connects.clear();
         self.push = None;
-    }
-
-    /// Whether the client has closed.
-    const fn has_left(&self) -> bool {
-        matches!(self.ahead, Some(Ahead::End(End::Gone)))
-    }
-
-    /// Pending if there is nothing to be processed, or it takes its time.
-    fn poll_processing(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
-        if self.processing.is_none()
-            && let Some(end) = self.begin_next()
-        {
-            return Poll::Ready(Some(end));
-        }
-        let Some(processing) = &mut self.processing else {
-            return Poll::Pending;
-        };
-        let processed = std::task::ready!(processing.as_mut().poll(cx));
-        self.processing = None;
-        Poll::Ready(match processed {
-            Ok(_) if self.has_left() => None,
-            Ok(processed) => {
-                self.accept(processed, cx);
-                None
-            }
-            Err(frame) => Some(End::Close(frame)),
-        })
-    }
-
-    /// Begins with what was read ahead. It has to wait until the replies to the last message are out.
-    fn begin_next(&mut self) -> Option<End> {
-        let is_closing = self.closing.is_some();
-        let is_out = self.outbox.is_empty();
-        let is_next = |ahead: &mut Ahead| match ahead {
-            Ahead::Message(_) => is_out && !is_closing,
-            Ahead::End(End::Gone) => true,
-            Ahead::End(_) => is_out,
-        };
-        match self.ahead.take_if(is_next)? {
-            Ahead::Message(text) => {
-                self.processing = Some(Box::pin(process(self.opening.clone(), text)));
-                None
-            }
-            Ahead::End(end) => Some(end),
-        }
-    }
-
-    /// Binds the socket, and puts the replies into the outbox. A connect that ends by what came is answered first.
-    fn accept(&mut self, dispatched: Dispatched, cx: &mut Context<'_>) {
-        let Dispatched {
-            replies,
-            connects,
-            new_session,
-            new_browser,
-            named_session,
-            messages: count,
-            ..
-        } = dispatched;
-        if let Some(browser) = new_browser {
-            self.opening.note_browser(browser);
-        }
-        let latest = connects.last().map(|connect| Arc::clone(connect.session()));
-        if let Some(session) = new_session {
-            self.bind(session, false);
-        } else if let Some(session) = latest {
-            self.bind(session, true);
-        } else if let Some(session) = named_session.filter(|session| !self.is_bound && session.is_open()) {
-            self.bind(session, false);
-        }
-        self.poll_connects(cx);
-        if !replies.is_empty() || count == 0 {
-            let replies = Some(&*replies).filter(|replies| !replies.is_empty());
-            self.outbox.push_back(Frame {
-                json: outgoing::array(replies.into_iter()),
-                messages: None,
-            });
-        }
-        for connect in connects {
-            self.connect(connect, count == 1);
-        }
-        self.poll_connects(cx);
-    }
-
-    fn bind(&mut self, session: Arc<Session>, with_connect: bool) {
-        self.is_bound = true;
-        let Some(push) = self.push.take() else {
-            self.push = Some(Push::attach(session, with_connect));
-            return;
-        };
-        if !Arc::ptr_eq(push.session(), &session) {
-            push.leave();
-        } else if push.is_newest() {
-            self.push = Some(push);
-            return;
-        }
-        self.push = Some(Push::attach(session, with_connect));
-    }
-
-    /// A connect that shares its frame is never held.
-    fn connect(&mut self, connect: PendingConnect, is_alone: bool) {
-        if is_alone {
-            let (reply, held) = connect.answer();
-            self.connects.push((reply, Box::pin(held)));
-        } else {
-            let (reply, taken) = connect.answer_now();
-            answer(&mut self.outbox, &self.opening.state, &reply, taken);
-        }
     }
 
     /// Has a ping sent when it is time, and ends a socket from which nothing comes, or that can't come to its end.
